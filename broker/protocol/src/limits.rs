@@ -1,0 +1,64 @@
+//! Every cap and every time limit of the chain, in one place.
+//!
+//! docs/limits.md has the same table with the reasons; the test below holds the order that makes
+//! an inner limit end before the outer one gives up.
+
+use std::time::Duration;
+
+/// Longest line that a client may send, newline included, in bytes.
+pub const MAX_CLIENT_LINE: usize = 256;
+/// Longest line that a broker sends, newline included, in bytes.
+pub const MAX_REPLY_LINE: usize = 1024;
+/// Longest sentence at the end of a reply, in bytes.
+pub const MAX_TEXT: usize = 768;
+/// Most lines in one answer: the nodes of a cluster are fewer, a report's findings too.
+pub const MAX_REPLY_LINES: usize = 2048;
+/// Longest node or operator name, in bytes.
+pub const MAX_NODE_NAME: usize = 64;
+
+/// The agent's deadline for everything, unless it is told otherwise.
+pub const AGENT_DEADLINE: Duration = Duration::from_secs(50);
+/// `go` is not sent, and not obeyed, later than this after the request was made or read.
+pub const GO_BY: Duration = Duration::from_secs(40);
+/// How long `ready` stands without a word from the asker.
+pub const READY_SILENCE: Duration = Duration::from_secs(2);
+/// How long `wait` may hold a cluster's lock, in all.
+pub const WAIT_IN_ALL: Duration = Duration::from_secs(5);
+/// A target looked up longer ago than this is looked up again before the kill.
+pub const LOOK_UP_FRESH: Duration = Duration::from_secs(2);
+/// One listing of the toolstack.
+pub const LISTING: Duration = Duration::from_secs(10);
+/// One destroy. libxl may wait 10 s for each device and 40 s for its hotplug script
+/// (LIBXL_DESTROY_TIMEOUT and LIBXL_HOTPLUG_TIMEOUT in libxl_internal.h).
+pub const DESTROY: Duration = Duration::from_secs(55);
+/// One power-on, waiting for xl's lock included.
+pub const POWER_ON: Duration = Duration::from_secs(300);
+/// Asking systemd for a transient unit, before the broker starts the domain by itself.
+pub const SYSTEMD: Duration = Duration::from_secs(2);
+/// One fsync of the journal, and one message to syslog.
+pub const RECORD: Duration = Duration::from_secs(1);
+/// The whole proof; a corpse that stays longer is reported as what it is.
+pub const PROOF: Duration = Duration::from_secs(600);
+/// From the start of the broker until its request line has been read.
+pub const REQUEST_READ: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn inner_limits_end_before_outer_ones() {
+        // Pacemaker's own fencing-timeout is 60 s; the agent ends before it.
+        assert!(AGENT_DEADLINE < Duration::from_secs(60));
+        assert!(GO_BY < AGENT_DEADLINE);
+        // "The toolstack does not answer" reaches the agent: the listing before `ready` and the
+        // one that is taken again at `go` both fit before `go` is too late.
+        assert!(REQUEST_READ + LISTING + LISTING < GO_BY);
+        assert!(READY_SILENCE <= WAIT_IN_ALL);
+        assert!(WAIT_IN_ALL + LISTING < GO_BY);
+        assert!(DESTROY < PROOF);
+        assert!(SYSTEMD < POWER_ON);
+        assert!(RECORD + RECORD < GO_BY);
+        assert!(MAX_TEXT + 4 * MAX_NODE_NAME <= MAX_REPLY_LINE);
+    }
+}
