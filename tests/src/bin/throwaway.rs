@@ -1,11 +1,12 @@
-//! The helper of the throwaway dom0: `hold` holds one, `enter` runs a command in one. Its caller is
+//! The helper of the throwaway dom0: `hold` holds one, `enter` runs a command in one, `sweep` removes
+//! the cgroup of one whose holder was killed. Its caller is
 //! the library beside it; a person may use it to look around in one that a test has raised.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use xen_fence_tests::throwaway::{Entry, Error, Init, Result, What, enter, hold};
+use xen_fence_tests::throwaway::{Entry, Error, Init, Result, What, enter, hold, sweep};
 
-const USAGE: &str = "usage: throwaway hold [--systemd]\n       throwaway enter --init=PID \
+const USAGE: &str = "usage: throwaway hold [--systemd]\n       throwaway sweep\n       throwaway enter --init=PID \
 [--domain=PID [--etc=DIRECTORY]] [--cgroup=GROUP] [--detach] -- COMMAND...";
 
 fn main() -> ExitCode {
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
         } else {
             Init::Plain
         }),
+        Some("sweep") => sweep(),
         Some("enter") => entry(rest).and_then(enter),
         _ => Err(Error::new(USAGE)),
     };

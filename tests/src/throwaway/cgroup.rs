@@ -59,15 +59,9 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// Makes the groups, reached through a mount of our own under `base`. Sweeps away those of
-    /// holders that were killed before they could.
+    /// Makes the groups, reached through a mount of our own under `base`.
     pub(crate) fn make(base: &Path) -> Result<Self> {
-        let layout = Layout::of_the_machine()?;
-        let on = base.join("cgroup");
-        fs::create_dir_all(&on).doing(format!("make {}", on.display()))?;
-        layout.mount(&on)?;
-        let roots = layout.roots(&on);
-        roots.iter().for_each(|root| sweep(root));
+        let (layout, roots) = sweep(base)?;
         let groups: Vec<PathBuf> =
             roots.iter().map(|root| root.join(format!("{PREFIX}{}", std::process::id()))).collect();
         for group in &groups {
@@ -104,7 +98,19 @@ pub(crate) fn join(group: &Path) -> Result<()> {
     fs::write(group.join("cgroup.procs"), "0").doing(format!("join the cgroup {}", group.display()))
 }
 
-fn sweep(root: &Path) {
+/// Mounts the machine's hierarchies under `base`, and removes the groups in them whose holder died
+/// before it could. Returns the hierarchies' roots.
+pub(crate) fn sweep(base: &Path) -> Result<(Layout, Vec<PathBuf>)> {
+    let layout = Layout::of_the_machine()?;
+    let on = base.join("cgroup");
+    fs::create_dir_all(&on).doing(format!("make {}", on.display()))?;
+    layout.mount(&on)?;
+    let roots = layout.roots(&on);
+    roots.iter().for_each(|root| sweep_one(root));
+    Ok((layout, roots))
+}
+
+fn sweep_one(root: &Path) {
     for entry in fs::read_dir(root).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let holder = name.to_str().and_then(|name| name.strip_prefix(PREFIX));

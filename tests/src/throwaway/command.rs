@@ -33,8 +33,12 @@ impl Place {
     #[must_use]
     pub fn run_with_input(&self, words: &[&str], input: &[u8]) -> Output {
         let mut running = self.spawn(words);
-        running.send(input);
-        running.wait()
+        let stdin = running.child.as_mut().and_then(|child| child.stdin.take());
+        std::thread::scope(|scope| {
+            // Beside the reader: a command that answers as it reads would block with it.
+            scope.spawn(|| stdin.map(|mut stdin| stdin.write_all(input)));
+            running.wait()
+        })
     }
 
     /// Starts a command and leaves it running. It is killed when it is dropped.

@@ -8,7 +8,7 @@ use super::holder::Init;
 use super::root::Root;
 use super::services::{self, Sshd, Syslog};
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 /// A throwaway dom0 that is up. Dropping it ends and removes everything.
@@ -83,10 +83,17 @@ impl Dom0 {
         place
     }
 
-    /// PID 1 of a node's domain, as dom0 sees it.
-    fn domain_init(&self, node: &Node) -> Option<i32> {
-        let output = self.on(&["stand-in", "pid", &node.domain]);
-        output.stdout.trim().parse().ok().filter(|_| output.code == 0)
+    /// PID 1 of a node's running domain, as dom0 sees it: from the stand-in's record of it.
+    #[must_use]
+    pub fn domain_init(&self, node: &Node) -> Option<i32> {
+        const DOMAINS: &str = "/var/lib/stand-in/domains";
+        let records = self.root.names(DOMAINS).unwrap_or_default();
+        records.iter().filter(|name| name.ends_with(".json")).find_map(|name| {
+            let record = self.root.read(&format!("{DOMAINS}/{name}")).ok()?;
+            let record: serde_json::Value = serde_json::from_slice(&record).ok()?;
+            let alive = record["name"] == node.domain.as_str() && record["dying"] == false;
+            i32::try_from(record["init"].as_i64().filter(|_| alive)?).ok()
+        })
     }
 
     /// Tells the stand-in hypervisor what it is to do wrong from now on.
@@ -164,6 +171,7 @@ impl Dom0 {
 /// The process that holds a dom0, which ends with its standard input.
 pub(crate) struct Holder {
     child: Child,
+    helper: PathBuf,
     pub(crate) init: i32,
 }
 
@@ -180,7 +188,7 @@ impl Holder {
             BufReader::new(stdout).read_line(&mut line).doing("hear from the holder")?;
         }
         match line.trim().strip_prefix("ready ").and_then(|pid| pid.parse().ok()) {
-            Some(init) => Ok(Self { child, init }),
+            Some(init) => Ok(Self { child, helper: helper.to_owned(), init }),
             None => {
                 let _ = child.wait();
                 Err(Error::new("the throwaway dom0 did not come up; its own words are above"))
@@ -192,6 +200,9 @@ impl Holder {
 impl Drop for Holder {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
-        let _ = self.child.wait();
+        let ended_well = self.child.wait().is_ok_and(|status| status.success());
+        if !ended_well {
+            let _ = Command::new(&self.helper).arg("sweep").status();
+        }
     }
 }

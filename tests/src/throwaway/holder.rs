@@ -29,12 +29,7 @@ pub enum Init {
 /// Holds a throwaway dom0 until standard input closes. Says `ready PID` on standard output when it
 /// is up, with the PID of its PID 1 as the machine sees it.
 pub fn hold(init: Init) -> Result<()> {
-    unshare(CloneFlags::CLONE_NEWNS).doing("make a mount namespace (this needs root)")?;
-    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-    mount(None::<&str>, "/", None::<&str>, private, None::<&str>).doing("make mounts private")?;
     let base = base()?;
-    mount(Some("throwaway"), &base, Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
-        .doing(format!("mount a tmpfs on {}", base.display()))?;
     let root = overlay(&base)?;
     let groups = Groups::make(&base)?;
 
@@ -138,13 +133,24 @@ fn become_init(
     }
 }
 
-/// A directory to mount on: in a mount namespace of our own, it matters little what it hides.
+/// Removes what a holder leaves on the machine when it is killed itself: an empty cgroup.
+pub fn sweep() -> Result<()> {
+    super::cgroup::sweep(&base()?).map(drop)
+}
+
+/// A tmpfs in a mount namespace of our own, where it matters little what it hides.
 fn base() -> Result<PathBuf> {
-    ["/mnt", "/media", "/srv", "/opt", "/tmp"]
+    unshare(CloneFlags::CLONE_NEWNS).doing("make a mount namespace (this needs root)")?;
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    mount(None::<&str>, "/", None::<&str>, private, None::<&str>).doing("make mounts private")?;
+    let base = ["/mnt", "/media", "/srv", "/opt", "/tmp"]
         .into_iter()
         .map(PathBuf::from)
         .find(|dir| dir.is_dir())
-        .ok_or_else(|| Error::new("none of /mnt, /media, /srv, /opt, /tmp is a directory"))
+        .ok_or_else(|| Error::new("none of /mnt, /media, /srv, /opt, /tmp is a directory"))?;
+    mount(Some("throwaway"), &base, Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
+        .doing(format!("mount a tmpfs on {}", base.display()))?;
+    Ok(base)
 }
 
 /// Lays a writable layer in memory over the machine's root file system, and over those directories

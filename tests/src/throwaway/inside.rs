@@ -9,7 +9,7 @@ use nix::unistd::{chdir, pivot_root, sethostname};
 use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -162,9 +162,4 @@ pub(crate) fn reap_for_ever() -> Result<Infallible> {
         }
         let _ = children.wait();
     }
-}
-
-/// The permission bits of a file.
-pub(crate) fn mode_of(metadata: &fs::Metadata) -> u32 {
-    metadata.permissions().mode() & 0o7777
 }

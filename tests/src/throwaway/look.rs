@@ -66,6 +66,25 @@ impl Dom0 {
         found
     }
 
+    /// The living processes of a node's domain, as dom0 sees them: its PID 1 and what descends from it.
+    #[must_use]
+    pub fn processes_of(&self, cluster: &str, node: &str) -> Vec<Process> {
+        let Some(init) = self.domain_init(self.node(cluster, node)) else { return Vec::new() };
+        let mut family = vec![init];
+        let all = self.processes();
+        // A child's PID may be lower than its parent's, once PIDs have wrapped round.
+        loop {
+            let born = |process: &&Process| {
+                family.contains(&process.parent) && !family.contains(&process.pid)
+            };
+            match all.iter().find(born) {
+                Some(child) => family.push(child.pid),
+                None => break,
+            }
+        }
+        all.into_iter().filter(|process| family.contains(&process.pid)).collect()
+    }
+
     /// One process of dom0 or of its domains, if it lives.
     #[must_use]
     pub fn process(&self, pid: i32) -> Option<Process> {

@@ -40,7 +40,7 @@ pub use command::{Output, Place, Running};
 pub use dom0::Dom0;
 pub use enter::{Entry, What, enter};
 pub use error::{Error, Result};
-pub use holder::{Init, hold};
+pub use holder::{Init, hold, sweep};
 pub use inside::HOST;
 pub use look::Process;
 pub use product::BUILT;

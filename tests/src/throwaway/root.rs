@@ -2,7 +2,6 @@
 //! would resolve it: a symbolic link never leads back to the machine's own files.
 
 use super::error::{Doing, Result};
-use super::inside::mode_of;
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::Mode;
 use std::fs::{self, File, Permissions};
@@ -80,11 +79,6 @@ impl Root {
     /// The file's metadata.
     pub(crate) fn metadata(&self, path: &str) -> std::io::Result<fs::Metadata> {
         self.open(path, OFlag::O_PATH, 0)?.metadata()
-    }
-
-    /// The file's permission bits.
-    pub(crate) fn mode(&self, path: &str) -> std::io::Result<u32> {
-        self.metadata(path).map(|metadata| mode_of(&metadata))
     }
 
     /// The names in a directory.

@@ -67,7 +67,7 @@ pub(crate) fn start_syslog(syslog: Syslog, root: &Root, dom0: &Place) -> Result<
         Syslog::Mute => {
             let mut mute = dom0.clone();
             mute.way.push("--mute-log".to_owned());
-            mute.must(&["--"])?;
+            mute.must(&[])?;
         }
     }
     until("something listens at /dev/log", || root.metadata("/dev/log").is_ok())
