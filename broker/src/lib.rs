@@ -1,1 +1,5 @@
 //! Broker.
+pub mod acl;
+pub mod names;
+pub mod secure_file;
+pub mod settings;
