@@ -173,3 +173,67 @@ fn take_string(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
     rest.split_at_checked(length)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `ssh-keygen -lf` of OpenSSH 9.2 printed for these keys.
+    #[test]
+    fn fingerprints_are_those_of_ssh_keygen() {
+        for (line, fingerprint) in [
+            (
+                "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBM1MWVx/aXNCQ/9eGUMx0a5n9T6hbPWJvjw1TBT8tDN node1",
+                "SHA256:U/Qb9WEnDFN32kbA4/khJpQ2marLSF/jYL4pz1f26hk",
+            ),
+            (
+                "ecdsa-sha2-nistp521 AAAAE2VjZHNhLXNoYTItbmlzdHA1MjEAAAAIbmlzdHA1MjEAAACFBAGLRaUphSfV2oDHzPqmALcS0JH+ohojByYfrFHh4duH/D0ZaDGsBhy3fx4dRQjx1/9LIB8y+vIFbz4oIwv7o9ssWQF0O5cFazyenbpcPA3sosLaaeC0xtahG7znb9EtQ1/7bXdscUl1kBx7xdFztBhSHvgoBtU4QhEiT5mk8lP+HHiSOw==",
+                "SHA256:RqriuBXLt4MVhxJ4qJzaN9c3I74FfNPccXNPtkFc7Mc",
+            ),
+        ] {
+            let key = PublicKey::parse(line).unwrap();
+            assert_eq!(key.fingerprint().as_str(), fingerprint);
+            assert_eq!(Fingerprint::parse(fingerprint), Ok(key.fingerprint()));
+            let mut words = line.split(' ');
+            let bare = format!("{} {}", words.next().unwrap(), words.next().unwrap());
+            assert_eq!(key.type_and_base64(), bare, "without the comment");
+        }
+    }
+
+    #[test]
+    fn keys_of_a_security_key_have_their_own_form() {
+        let string = |bytes: &[u8]| {
+            let mut out = u32::try_from(bytes.len()).unwrap().to_be_bytes().to_vec();
+            out.extend_from_slice(bytes);
+            out
+        };
+        for (name, parts) in [
+            ("sk-ssh-ed25519@openssh.com", vec![&[7_u8; 32][..], b"ssh:"]),
+            ("sk-ecdsa-sha2-nistp256@openssh.com", vec![b"nistp256", &[4; 65], b"ssh:"]),
+        ] {
+            let whole: Vec<u8> = std::iter::once(name.as_bytes())
+                .chain(parts.iter().copied())
+                .flat_map(string)
+                .collect();
+            let line = |blob: &[u8]| format!("{name} {}", STANDARD.encode(blob));
+            assert!(PublicKey::parse(&line(&whole)).is_ok(), "{name}");
+            assert!(PublicKey::parse(&line(&whole[..whole.len() - 1])).is_err(), "{name} cut");
+            let longer = [whole, string(b"x")].concat();
+            assert!(PublicKey::parse(&line(&longer)).is_err(), "{name} with more");
+        }
+    }
+
+    #[test]
+    fn fingerprints_have_one_form() {
+        for bad in [
+            "",
+            "U/Qb9WEnDFN32kbA4/khJpQ2marLSF/jYL4pz1f26hk",
+            "SHA256:U/Qb9WEnDFN32kbA4/khJpQ2marLSF/jYL4pz1f26hk=",
+            "SHA256:U/Qb9WEnDFN32kbA4/khJpQ2marLSF/jYL4pz1f26h",
+            "SHA256:U/Qb9WEnDFN32kbA4/khJpQ2marLSF/jYL4pz1f26h ",
+            "MD5:16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48",
+        ] {
+            assert!(Fingerprint::parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}
