@@ -57,7 +57,8 @@ impl Clock for BootClock {
     fn now(&self) -> Moment {
         // CLOCK_BOOTTIME is in every kernel that runs as dom0; a kernel that denies it would leave
         // the broker at moment zero, where every deadline still ends by its own poll time-outs.
-        let spec = clock_gettime(ClockId::CLOCK_BOOTTIME).unwrap_or(nix::sys::time::TimeSpec::new(0, 0));
+        let spec =
+            clock_gettime(ClockId::CLOCK_BOOTTIME).unwrap_or(nix::sys::time::TimeSpec::new(0, 0));
         Moment(Duration::from(spec))
     }
 

@@ -43,7 +43,12 @@ impl Finished {
     /// The last line of its standard error that says something, for a record.
     #[must_use]
     pub fn last_words(&self) -> &str {
-        self.stderr.lines().rev().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no message")
+        self.stderr
+            .lines()
+            .rev()
+            .map(str::trim)
+            .find(|line| !line.is_empty())
+            .unwrap_or("no message")
     }
 }
 
@@ -235,7 +240,7 @@ mod tests {
     #[test]
     fn a_child_sees_no_environment_of_ours() {
         let done = run(Path::new("/usr/bin/env"), &[], Duration::from_secs(5)).unwrap();
-        assert_eq!(done.stdout, format!("PATH={PATH}\nLC_ALL=C\n"));
+        assert_eq!(done.stdout, format!("LC_ALL=C\nPATH={PATH}\n"));
     }
 
     #[test]

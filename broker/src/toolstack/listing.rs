@@ -224,7 +224,9 @@ mod tests {
 
     #[test]
     fn every_state_that_xl_prints_is_read_and_no_other() {
-        for living in ["r-----", "-b----", "--p---", "---s--", "---ss-", "--pss-", "---sc-", "---s?-"] {
+        for living in
+            ["r-----", "-b----", "--p---", "---s--", "---ss-", "--pss-", "---sc-", "---s?-"]
+        {
             assert_eq!(RowState::parse(living), Ok(RowState::Living), "{living}");
         }
         for dying in ["--p--d", "---s-d", "-----d", "--psrd"] {

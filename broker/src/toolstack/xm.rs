@@ -183,8 +183,12 @@ mod tests {
     fn running_dying_and_halted_domains_are_told_apart() {
         let running = parse(&format!("{DOM0}{}", guest("node1", "(domid 5)", "-b----"))).unwrap();
         assert_eq!((running.rows()[1].domid, running.rows()[1].lives()), (5, true));
-        let zombie = parse(&format!("{DOM0}{}", guest("Zombie-node1", "(domid 5)", "----cd"))).unwrap();
-        assert_eq!((zombie.rows()[1].name.as_deref(), zombie.rows()[1].lives()), (Some("node1"), false));
+        let zombie =
+            parse(&format!("{DOM0}{}", guest("Zombie-node1", "(domid 5)", "----cd"))).unwrap();
+        assert_eq!(
+            (zombie.rows()[1].name.as_deref(), zombie.rows()[1].lives()),
+            (Some("node1"), false)
+        );
         let halted = parse(&format!("{DOM0}{}", guest("node1", "", "------"))).unwrap();
         assert_eq!(halted.rows().len(), 1);
     }
