@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn whoever_is_not_proven_is_nobody() {
-        let table: [(&str, fn(&mut Environment), Option<&str>); 8] = [
+        type Spoil = fn(&mut Environment);
+        let table: [(&str, Spoil, Option<&str>); 8] = [
             ("no sudo", |e| e.sudo_uid = None, None),
             ("no number", |e| e.sudo_uid = Some("995x".to_owned()), None),
             ("no account", |e| e.sudo_uid = Some("4242".to_owned()), None),

@@ -14,6 +14,7 @@ use std::path::Path;
 use xen_fence_protocol::{Action, NodeName, Request, RequestId};
 
 type Deed = Box<dyn Fn(&World)>;
+type Destroy = Box<dyn Fn(&World, u32) -> Result<(), ToolstackError>>;
 
 /// A host with one node on it.
 struct World {
@@ -24,7 +25,7 @@ struct World {
     /// What is going to happen, and when.
     future: RefCell<Vec<(Duration, Deed)>>,
     /// What a destroy of a domid does, and what the toolstack says of it.
-    on_destroy: RefCell<Box<dyn Fn(&World, u32) -> Result<(), ToolstackError>>>,
+    on_destroy: RefCell<Destroy>,
     destroyed: RefCell<Vec<u32>>,
     silent: Cell<bool>,
     restarts_by_itself: bool,

@@ -66,7 +66,7 @@ impl Toolstack for Xm {
 /// One node of an S-expression.
 enum Sexp {
     Atom(String),
-    List(Vec<Sexp>),
+    List(Vec<Self>),
 }
 
 impl Sexp {
