@@ -127,10 +127,11 @@ fn become_ready(
     terms: &Terms<'_>,
     course: &mut Course<'_>,
 ) -> Result<(), Error> {
-    let (power, asker, hold) = match replies.next(course)? {
-        Body::Ready { node: of, power, asker, hold } if of == *node => (power, asker, hold),
-        other => return Err(replies.out_of_place(&other)),
+    let reply = replies.next(course)?;
+    let Body::Ready { node: of, power, asker, hold } = reply else {
+        return Err(replies.out_of_place(&reply));
     };
+    replies.is_about(node, &of)?;
     course.end(&format!("{node} is {power}"));
     let action = terms.request.action();
     let resting = if action.kills() { Power::Off } else { Power::On };
@@ -176,10 +177,11 @@ fn kill(
 ) -> Result<Success, Error> {
     course.begin(Phase::Proof);
     replies.say(&ClientLine::Go(terms.request.id()))?;
-    let how = match replies.next(course)? {
-        Body::Fenced { node: of, how } if of == *node => how,
-        other => return Err(replies.out_of_place(&other)),
+    let reply = replies.next(course)?;
+    let Body::Fenced { node: of, how } = reply else {
+        return Err(replies.out_of_place(&reply));
     };
+    replies.is_about(node, &of)?;
     if how == How::Shell {
         return Err(Error::new(
             Kind::Failed,
@@ -191,6 +193,7 @@ fn kill(
         .hint(format!("{node} may run on another dom0, which has to be asked")));
     }
     course.end(how.word());
+    replies.stage = Stage::Fenced;
     let start = if terms.request.action() == Action::Reset {
         course.begin(Phase::Start);
         watch_start(&mut replies, node, course)
@@ -205,20 +208,21 @@ fn kill(
 
 /// Watches the power-on after a proven death. Nothing that happens here makes the fence a failure.
 fn watch_start(replies: &mut Replies<'_>, node: &NodeName, course: &mut Course<'_>) -> Start {
-    let said = match replies.next(course) {
-        Ok(said) => said,
-        Err(error) if error.reason == Some(Failure::PowerOn.word()) => {
-            return Start::Unstarted(error.message);
-        }
-        Err(error) => return Start::NotSeen(error.message),
-    };
-    match said {
-        Body::Started { node: of, how } if of == *node => {
+    let error = match replies.next(course) {
+        Ok(Body::Started { node: of, how }) if of == *node => {
             course.end(how.word());
-            Start::Started(how)
+            return Start::Started(how);
         }
-        Body::Unstarted { node: of, text } if of == *node => Start::Unstarted(text.to_string()),
-        other => Start::NotSeen(format!("dom0 said \"{}\" instead", other.word())),
+        Ok(Body::Unstarted { node: of, text }) if of == *node => {
+            return Start::Unstarted(text.to_string());
+        }
+        Ok(reply) => replies.out_of_place(&reply),
+        Err(error) => error,
+    };
+    if error.reason == Some(Failure::PowerOn.word()) {
+        Start::Unstarted(error.message)
+    } else {
+        Start::NotSeen(error.message)
     }
 }
 
@@ -229,15 +233,15 @@ fn start(
 ) -> Result<Success, Error> {
     course.begin(Phase::Start);
     replies.say(&ClientLine::Go(replies.terms.request.id()))?;
-    match replies.next(course)? {
-        Body::Started { node: of, how } if of == *node => {
-            course.end(how.word());
-            replies.deadline = replies.deadline.or_earlier(Deadline::after(LAST_WORDS));
-            let _ = replies.next(course);
-            Ok(Success::Started(how))
-        }
-        other => Err(replies.out_of_place(&other)),
-    }
+    let reply = replies.next(course)?;
+    let Body::Started { node: of, how } = reply else {
+        return Err(replies.out_of_place(&reply));
+    };
+    replies.is_about(node, &of)?;
+    course.end(how.word());
+    replies.deadline = replies.deadline.or_earlier(Deadline::after(LAST_WORDS));
+    let _ = replies.next(course);
+    Ok(Success::Started(how))
 }
 
 /// Takes the answer to what changes nothing; only `done` makes it whole.
@@ -250,7 +254,10 @@ fn listen(
     let sees = matches!(action, Action::Status | Action::List);
     loop {
         match replies.next(course)? {
-            Body::Seen { node: of, power } if sees && node.is_none_or(|node| *node == of) => {
+            Body::Seen { node: of, power } if sees => {
+                if let Some(node) = node {
+                    replies.is_about(node, &of)?;
+                }
                 if replies.told.seen.iter().any(|(other, _)| *other == of) {
                     return Err(replies.garbage(&format!("it speaks twice of {of}")));
                 }
@@ -259,14 +266,20 @@ fn listen(
             Body::Finding { node, level, step, text } if !sees => {
                 replies.told.findings.push(Finding { node, level, step, text });
             }
-            Body::Done if action == Action::Status && replies.told.seen.is_empty() => {
-                return Err(replies.out_of_place(&Body::Done));
-            }
-            Body::Done => {
+            Body::Done if action != Action::Status || !replies.told.seen.is_empty() => {
                 course.end("");
                 return Ok(Success::Answered);
             }
-            other => return Err(replies.out_of_place(&other)),
+            reply @ (Body::Ready { .. }
+            | Body::Note { .. }
+            | Body::Fenced { .. }
+            | Body::Seen { .. }
+            | Body::Started { .. }
+            | Body::Unstarted { .. }
+            | Body::Finding { .. }
+            | Body::Refused { .. }
+            | Body::Failed { .. }
+            | Body::Done) => return Err(replies.out_of_place(&reply)),
         }
     }
 }

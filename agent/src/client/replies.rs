@@ -7,7 +7,7 @@ use crate::course::Course;
 use crate::error::{Error, Kind, Retry};
 use crate::transport::{Broken, Conversation};
 use xen_fence_protocol::{
-    Action, Body, ClientLine, LineBuffer, MAX_REPLY_LINE, MAX_REPLY_LINES, Reply,
+    Action, Body, ClientLine, LineBuffer, MAX_REPLY_LINE, MAX_REPLY_LINES, NodeName, Note, Reply,
 };
 
 /// What can have happened to the node so far.
@@ -17,6 +17,8 @@ pub(super) enum Stage {
     Untouched,
     /// `go` may have been heard.
     Gone,
+    /// It is proven dead.
+    Fenced,
 }
 
 /// The replies of one conversation.
@@ -59,7 +61,7 @@ impl<'a> Replies<'a> {
             match reply.body {
                 Body::Note { about, text } => {
                     // Not a warning: it only says that something takes its time.
-                    if about != xen_fence_protocol::Note::Progress {
+                    if about != Note::Progress {
                         course.warn(&format!("{}: {text}", reply.dom0));
                     }
                     self.told.notes.push((about, text));
@@ -116,6 +118,15 @@ impl<'a> Replies<'a> {
         self.told.dom0.as_ref().map_or_else(|| "dom0".to_owned(), ToString::to_string)
     }
 
+    /// Sees that a reply is about our node.
+    pub(super) fn is_about(&self, node: &NodeName, of: &NodeName) -> Result<(), Error> {
+        if node == of {
+            Ok(())
+        } else {
+            Err(self.garbage(&format!("it is about {of}, not {node}")))
+        }
+    }
+
     /// The error for a reply that has no place here.
     pub(super) fn out_of_place(&self, body: &Body) -> Error {
         self.garbage(&format!("\"{}\" has no place here", body.word()))
@@ -128,6 +139,7 @@ impl<'a> Replies<'a> {
             Stage::Untouched => Error::new(Kind::Broken, self.untouched(&message))
                 .hint("agent and broker may be of different versions; or something prints before the broker does"),
             Stage::Gone => self.unknown(Kind::Unknown, &message),
+            Stage::Fenced => Error::new(Kind::Broken, message),
         };
         self.with_complaint(error)
     }
@@ -148,6 +160,7 @@ impl<'a> Replies<'a> {
         let error = match (self.stage, kind) {
             (Stage::Gone, Kind::TimedOut) => self.unknown(Kind::TimedOut, &message),
             (Stage::Gone, _) => self.unknown(Kind::Unknown, &message),
+            (Stage::Fenced, kind) => Error::new(kind, message),
             (Stage::Untouched, kind) => {
                 Error::new(kind, self.untouched(&message)).retry(match broken {
                     Broken::TimedOut => Retry::Never,

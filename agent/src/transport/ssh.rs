@@ -265,11 +265,13 @@ impl Conversation for Talk {
 
     fn complaint(&self) -> Option<Text> {
         let text = String::from_utf8_lossy(&self.complaint);
-        if text.trim().is_empty() {
-            None
-        } else {
-            Some(Text::escaped(&text.trim().replace('\n', "; ")))
-        }
+        let lines: Vec<&str> = text
+            .lines()
+            .map(str::trim)
+            // sshd says this of every account without a home, which ours is.
+            .filter(|line| !line.is_empty() && !line.starts_with("Could not chdir to home"))
+            .collect();
+        if lines.is_empty() { None } else { Some(Text::escaped(&lines.join("; "))) }
     }
 }
 
