@@ -27,6 +27,7 @@ pub const JOB: &str = "STAND_IN_BACKEND";
 #[derive(Serialize, Deserialize)]
 struct Job {
     domain: String,
+    id: u32,
     phy: bool,
     comm: Option<String>,
     disks: Vec<(String, Option<String>)>,
@@ -50,6 +51,7 @@ pub fn start_disk(
     let name = comm.clone().unwrap_or_else(|| file.clone());
     let job = Job {
         domain: config.name.clone(),
+        id,
         phy: kind == Kind::Phy,
         comm,
         disks: vec![(socket.as_raw_fd().to_string(), Some(path.to_owned()))],
@@ -75,7 +77,7 @@ pub fn start_qemu(
     );
     let mut served = vec![(life.as_raw_fd().to_string(), None)];
     served.extend(disks.iter().map(|(p, fd)| (fd.as_raw_fd().to_string(), Some((*p).to_owned()))));
-    let job = Job { domain: config.name.clone(), phy: false, comm: None, disks: served };
+    let job = Job { domain: config.name.clone(), id, phy: false, comm: None, disks: served };
     let keep = disks.iter().map(|(_, fd)| *fd).chain([life]).collect();
     start("qemu-system-i386", line.split(' ').map(str::to_owned).collect(), &job, keep)
 }
@@ -130,8 +132,8 @@ pub fn run(job: &str) -> Result<(), String> {
 
 impl Job {
     fn holds(&self) -> bool {
-        faults::is_set("hold-writes", &self.domain)
-            || (!self.phy && faults::is_set("outlive-writes", &self.domain))
+        faults::is_set("hold-writes", &self.domain, self.id)
+            || (!self.phy && faults::is_set("outlive-writes", &self.domain, self.id))
     }
 
     fn hold(&self) {

@@ -24,6 +24,8 @@ pub struct Config {
     pub vcpus: u32,
     /// The program that is the domain's PID 1.
     pub kernel: String,
+    /// What `xl list -l` shows as the ramdisk; not used.
+    pub ramdisk: Option<String>,
     /// Its command line, split on spaces into arguments.
     pub extra: String,
     /// Disks in the order of the file.
@@ -86,6 +88,7 @@ pub fn parse(file: &str, text: &str) -> Result<Config, String> {
         memory: number_of("memory", 128),
         vcpus: u32::try_from(number_of("vcpus", 1)).unwrap_or(1),
         kernel: text_of("kernel").unwrap_or_default(),
+        ramdisk: text_of("ramdisk"),
         extra: text_of("extra").unwrap_or_default(),
         disks: list_of("disk").iter().map(|spec| Disk::parse(spec)).collect::<Result<_, _>>()?,
         vifs: list_of("vif").iter().map(|spec| Vif::parse(spec)).collect(),

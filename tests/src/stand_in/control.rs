@@ -14,7 +14,8 @@ use super::{backend, code, create, destroy, err, faults, out, xl};
 const HELP: &str = "\
 stand-in: the control door of the stand-in hypervisor
 
-  stand-in fault NAME [VALUE] [DOMAIN]   set a fault, for one domain or for all
+  stand-in fault NAME [VALUE] [DOMAIN]   set a fault, for one domain (its name; for a write or a
+                                         corpse also its domid) or for all
   stand-in lift NAME [DOMAIN]            lift it
   stand-in hold-writes DOMAIN            as `fault hold-writes DOMAIN`: back when a write is held
   stand-in release-writes DOMAIN         lift hold-writes and outlive-writes of DOMAIN
@@ -27,7 +28,7 @@ stand-in: the control door of the stand-in hypervisor
   stand-in drop-row ID                   take a row away, processes and all
   stand-in show                          every record, JSON, one array
   stand-in pid NAME                      the domain's PID 1 as dom0 sees it
-  stand-in reset                         kill all domains, wipe state and faults
+  stand-in reset                         kill all domains, lift all faults
 
 Faults:
 ";
@@ -86,6 +87,9 @@ fn fault(name: &str, rest: &[&str]) -> Result<(), String> {
     };
     if *takes == "MS" && value.parse::<u64>().is_err() {
         return Err(format!("fault {name}: {value} is no number of milliseconds"));
+    }
+    if let Some(domain) = domain {
+        let _ = fs::remove_file(backend::held(domain));
     }
     faults::set(name, domain, value)?;
     match (name, domain) {
@@ -235,7 +239,8 @@ fn pid(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Ends everything: domains by their keepers, then whatever was held up, then the files.
+/// Ends everything: domains by their keepers, then whatever was held up, then the faults.
+/// Domids are never used again, not even after this.
 fn reset() -> Result<(), String> {
     for record in State::look()?.all() {
         destroy::discard(record.id);
@@ -244,19 +249,14 @@ fn reset() -> Result<(), String> {
             let _ = kill(Pid::from_raw(*pid), Signal::SIGKILL);
         }
     }
-    faults::lift("hold-lock", None);
     for (name, ..) in faults::TABLE {
         faults::lift(name, None);
     }
-    thread::sleep(Duration::from_millis(20));
+    fs::write(root().join("generation"), super::uuid()).map_err(|e| e.to_string())?;
     for entry in fs::read_dir(root()).into_iter().flatten().flatten() {
-        let path = entry.path();
-        // Domids are never used again, not even after a reset; links to this binary stay.
-        let kept = path.ends_with("bin") || path.ends_with("next-domid") || path.ends_with("lock");
-        if !kept {
-            let _ = fs::remove_dir_all(&path).or_else(|_| fs::remove_file(&path));
+        if entry.file_name().to_string_lossy().starts_with("held@") {
+            let _ = fs::remove_file(entry.path());
         }
     }
-    fs::create_dir_all(root().join("domains")).map_err(|e| e.to_string())?;
-    fs::create_dir_all(faults::directory()).map_err(|e| e.to_string())
+    Ok(())
 }

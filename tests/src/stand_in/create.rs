@@ -13,7 +13,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 use super::config::Config;
 use super::disk::Kind;
 use super::state::{Record, State};
-use super::{destroy, faults, keeper};
+use super::{destroy, faults, kept};
 
 /// What the machine has, in MiB; a domain that wants more is refused (T22).
 pub const MEMORY: u64 = 4096;
@@ -29,7 +29,8 @@ pub struct XlLock {
 impl XlLock {
     /// Waits for the lock.
     pub fn take() -> Result<Self, String> {
-        let open = || File::options().write(true).create(true).mode(0o200).open(LOCK);
+        let open =
+            || File::options().write(true).create(true).truncate(false).mode(0o200).open(LOCK);
         let file = open().or_else(|_| {
             fs::create_dir_all("/run/lock")?;
             open()
@@ -124,7 +125,7 @@ fn build(new: &Record, delay: Duration, kind: Option<&str>, paused: bool) -> Res
     }
     thread::sleep(delay / 3);
     State::change()?.update(id, |record| record.backends = true)?;
-    let started = keeper::start(id).and_then(|kept| kept.go(paused));
+    let started = kept::start(id).and_then(|kept| kept.go(paused));
     started.map_err(|error| {
         format!(
             "{error}\nlibxl: error: libxl_create.c:1640:domcreate_rebuild_done: Domain {id}:cannot \

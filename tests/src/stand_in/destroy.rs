@@ -60,10 +60,10 @@ pub fn destroy(id: u32) -> Result<Ended, String> {
         return Ok(Ended::Done);
     }
     faults::wait_while("destroy-hangs", Some(name));
-    if faults::is_set("exit-lies", name) {
+    if faults::is_set("exit-lies", name, record.id) {
         return Ok(Ended::Done);
     }
-    if faults::is_set("destroy-fails-before-pause", name) {
+    if faults::is_set("destroy-fails-before-pause", name, record.id) {
         return Ok(Ended::Pci);
     }
     let slow = faults::delay("slow-destroy", Some(name)).filter(|slow| !slow.is_zero());
@@ -82,7 +82,7 @@ pub fn destroy(id: u32) -> Result<Ended, String> {
     let init = state.get(id).and_then(|record| record.init);
     if found && record.keeper.is_none() {
         // Half built, or a row made by hand: nobody else takes it away.
-        if !faults::is_set("corpse", name) {
+        if !faults::is_set("corpse", name, record.id) {
             state.remove(id);
         }
     } else if let Some(init) = init {
@@ -119,7 +119,8 @@ fn in_stages(record: &Record, slow: Duration) -> Result<(), String> {
 /// The row of a domain without writes in flight is gone when destroy is back.
 fn wait_for_row(record: &Record) {
     let name = &record.config.name;
-    let corpse = faults::is_set("corpse", name) || faults::is_set("hold-writes", name);
+    let corpse =
+        faults::is_set("corpse", name, record.id) || faults::is_set("hold-writes", name, record.id);
     let limit = Duration::from_millis(if corpse { 10 } else { 2000 });
     let (path, begun) = (state::path(record.id), Instant::now());
     while path.exists() && begun.elapsed() < limit {

@@ -44,10 +44,10 @@ pub fn get(name: &str, domain: Option<&str>) -> Option<String> {
     one.or_else(|| of(name.to_owned())).map(|text| text.trim().to_owned())
 }
 
-/// Whether a fault is set for a domain.
-pub fn is_set(name: &str, domain: &str) -> bool {
-    let directory = directory();
-    directory.join(format!("{name}@{domain}")).exists() || directory.join(name).exists()
+/// Whether a fault is set for all, for a domain's name, or for this instance of it, its domid.
+pub fn is_set(name: &str, domain: &str, id: u32) -> bool {
+    let set = |file: String| directory().join(file).exists();
+    set(format!("{name}@{domain}")) || set(name.to_owned()) || set(format!("{name}@{id}"))
 }
 
 /// A fault's value as a duration; none where it is not set.

@@ -13,58 +13,16 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::{Pid, pipe2};
+use nix::unistd::Pid;
 
 use super::birth::{self, Born};
 use super::disk::Kind;
-use super::process::{self, Start};
+use super::process;
 use super::state::{Reason, Record, State, now};
 use super::{backend, faults, net};
 
 /// What a keeper is called.
 pub const NAME: &str = "stand-in-domain";
-
-/// The creating xl's end of a keeper.
-pub struct Kept {
-    go: File,
-    status: File,
-}
-
-/// Starts the keeper of a domain whose record exists.
-pub fn start(id: u32) -> Result<Kept, String> {
-    let pipe = || pipe2(nix::fcntl::OFlag::O_CLOEXEC).map_err(|e| format!("pipe: {e}"));
-    let ((go_out, go_in), (status_out, status_in)) = (pipe()?, pipe()?);
-    let argv = vec![
-        NAME.to_owned(),
-        id.to_string(),
-        std::os::fd::AsRawFd::as_raw_fd(&go_out).to_string(),
-        std::os::fd::AsRawFd::as_raw_fd(&status_in).to_string(),
-    ];
-    let keep = vec![go_out.as_fd(), status_in.as_fd()];
-    Start { program: process::alias(NAME)?, argv, env: Vec::new(), keep }.detached()?;
-    drop((go_out, status_in));
-    let mut kept = Kept { go: File::from(go_in), status: File::from(status_out) };
-    kept.answer("built")?;
-    Ok(kept)
-}
-
-impl Kept {
-    /// Unpauses the domain for the first time, or leaves it paused.
-    pub fn go(mut self, paused: bool) -> Result<(), String> {
-        let step: &[u8] = if paused { b"p" } else { b"g" };
-        self.go.write_all(step).map_err(|e| format!("the domain's keeper is gone: {e}"))?;
-        self.answer("running")
-    }
-
-    fn answer(&mut self, wanted: &str) -> Result<(), String> {
-        let (mut line, mut byte) = (Vec::new(), [0; 1]);
-        while matches!(self.status.read(&mut byte), Ok(1)) && byte != *b"\n" {
-            line.extend(byte);
-        }
-        let line = String::from_utf8_lossy(&line).into_owned();
-        if line == wanted { Ok(()) } else { Err(format!("the domain's keeper: {line}")) }
-    }
-}
 
 struct Keeper {
     id: u32,
@@ -260,7 +218,7 @@ impl Keeper {
             self.killed = true;
         }
         let busy = !self.phy.is_empty() || (!outlives && !self.user.is_empty());
-        if busy || faults::is_set("corpse", &record.config.name) {
+        if busy || faults::is_set("corpse", &record.config.name, record.id) {
             return Ok(true);
         }
         state.remove(self.id);
@@ -289,7 +247,8 @@ impl Keeper {
 /// Whether a domain's user-space backends are to outlive it.
 pub fn outlives(record: &Record) -> bool {
     let name = &record.config.name;
-    faults::is_set("outlive-writes", name) || faults::is_set("hold-writes", name)
+    faults::is_set("outlive-writes", name, record.id)
+        || faults::is_set("hold-writes", name, record.id)
 }
 
 /// What the end of PID 1 means: 0 or SIGINT (the kernel's word for halt and power-off in a PID

@@ -90,7 +90,7 @@ fn domain(record: &Record) -> Json {
         ("uuid", text(&record.uuid)),
         ("run_hotplug_scripts", text("True")),
     ];
-    let b_info = vec![
+    let mut b_info = vec![
         ("max_vcpus", number(u64::from(config.vcpus))),
         ("avail_vcpus", List((0..config.vcpus).map(|n| number(u64::from(n))).collect())),
         ("max_memkb", number(kb)),
@@ -100,10 +100,13 @@ fn domain(record: &Record) -> Json {
         ("claim_mode", text("True")),
         ("kernel", text(&config.kernel)),
         ("cmdline", text(&config.extra)),
+    ];
+    b_info.extend(config.ramdisk.iter().map(|ramdisk| ("ramdisk", text(ramdisk))));
+    b_info.extend([
         (per_kind, Map(vec![])),
         ("arch_arm", Map(vec![])),
         ("arch_x86", Map(vec![("msr_relaxed", text("False"))])),
-    ];
+    ]);
     let mut all = vec![("c_info", Map(c_info)), ("b_info", Map(b_info))];
     if !config.disks.is_empty() {
         all.push(("disks", List(disks.collect())));

@@ -5,6 +5,7 @@
 //! ("T79" in a comment is transcript 79). Faults are in [`faults`], the control door in
 //! [`control`]. Nothing here is part of the product.
 
+mod acts;
 mod backend;
 mod birth;
 mod config;
@@ -14,6 +15,7 @@ mod destroy;
 mod disk;
 pub mod faults;
 mod keeper;
+mod kept;
 mod listing;
 mod long;
 mod monitor;

@@ -16,7 +16,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, chdir, fork, setsid};
 
 use super::config::Config;
-use super::state::{Reason, Record, State, root};
+use super::state::{self, Reason, Record, State, root};
 use super::{create, destroy, faults, process};
 
 /// Where xl's logs are.
@@ -74,6 +74,7 @@ fn watch(mut id: u32, config: Config, log: &mut File) -> Result<(), String> {
         let _ = writeln!(log, "{line}");
     };
     let name = config.name.clone();
+    let generation = state::generation();
     say(format!("Waiting for domain {name} (domid {id}) to die [pid {}]", std::process::id()));
     loop {
         faults::xenstored();
@@ -109,6 +110,9 @@ fn watch(mut id: u32, config: Config, log: &mut File) -> Result<(), String> {
         let gap = faults::delay("reboot-gap", Some(&name));
         thread::sleep(gap.unwrap_or(Duration::from_secs(2)));
         faults::xenstored();
+        if state::generation() != generation {
+            return Ok(());
+        }
         match create::create(&config, false) {
             Ok(new) => id = new,
             Err(error) => {

@@ -111,6 +111,11 @@ pub fn root() -> PathBuf {
     std::env::var_os("STAND_IN_DIR").map_or_else(|| "/var/lib/stand-in".into(), PathBuf::from)
 }
 
+/// Changes with every reset: a monitor of an earlier time must not bring anything back.
+pub fn generation() -> String {
+    fs::read_to_string(root().join("generation")).unwrap_or_default()
+}
+
 /// Locked state; the lock goes when this is dropped.
 pub struct State {
     _lock: Flock<File>,
