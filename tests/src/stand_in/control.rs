@@ -9,7 +9,7 @@ use nix::unistd::{ForkResult, Pid, fork, setsid};
 
 use super::process::{self, Start};
 use super::state::{Reason, Record, State, root};
-use super::{backend, code, create, destroy, err, faults, out, xl};
+use super::{acts, backend, code, create, destroy, err, faults, out};
 
 const HELP: &str = "\
 stand-in: the control door of the stand-in hypervisor
@@ -107,11 +107,12 @@ fn lift(name: &str, domain: Option<&str>) -> i32 {
 /// Back when a write of the domain is held up; at the latest after a second, for a guest that
 /// does not write.
 fn wait_for_write(domain: &str) -> Result<(), String> {
-    let begun = Instant::now();
-    if State::look()?.named(domain).is_none() {
-        return Ok(());
-    }
-    while !backend::held(domain).exists() && begun.elapsed() < Duration::from_secs(1) {
+    let state = State::look()?;
+    let by_id = domain.parse().ok().and_then(|id| state.get(id));
+    let Some(record) = by_id.or_else(|| state.named(domain)) else { return Ok(()) };
+    drop(state);
+    let (marker, begun) = (backend::held(&record.config.name), Instant::now());
+    while !marker.exists() && begun.elapsed() < Duration::from_secs(1) {
         thread::sleep(Duration::from_millis(1));
     }
     Ok(())
@@ -208,7 +209,7 @@ fn receive(config: &super::config::Config) -> Result<(), String> {
     }
     let text = serde_json::to_string(&config).map_err(|e| e.to_string())?;
     let argv = vec!["xl".to_owned(), "migrate-receive".to_owned()];
-    let env = vec![(xl::ARRIVING.to_owned(), text)];
+    let env = vec![(acts::ARRIVING.to_owned(), text)];
     Start { program: process::alias("xl")?, argv, env, keep: Vec::new() }.detached()?;
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(5) {
