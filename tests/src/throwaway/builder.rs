@@ -1,0 +1,210 @@
+//! What a test wants of its throwaway dom0, and the steps that raise one.
+
+use super::by_hand;
+use super::clusters::{self, Node};
+use super::command::Place;
+use super::dom0::{Dom0, Holder};
+use super::error::{Doing, Result};
+use super::holder::Init;
+use super::inside::HOST;
+use super::product::Product;
+use super::root::Root;
+use super::services::{self, Sshd, Syslog};
+use std::collections::BTreeMap;
+
+/// What a test wants. Every wish has a default; [`Builder::raise`] makes it so.
+#[derive(Debug)]
+pub struct Builder {
+    clusters: Vec<String>,
+    nodes: Vec<Node>,
+    policies: BTreeMap<String, String>,
+    stopped: Vec<(String, String)>,
+    bare: bool,
+    init: Init,
+    sshd: Sshd,
+    syslog: Syslog,
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            clusters: Vec::new(),
+            nodes: Vec::new(),
+            policies: BTreeMap::new(),
+            stopped: Vec::new(),
+            bare: false,
+            init: Init::Plain,
+            sshd: Sshd::Dedicated,
+            syslog: Syslog::Real,
+        }
+    }
+
+    /// A cluster with these nodes. Each is a running domain `CLUSTER-NODE`.
+    #[must_use]
+    pub fn cluster(mut self, name: &str, nodes: &[&str]) -> Self {
+        self.clusters.push(name.to_owned());
+        for (index, node) in nodes.iter().enumerate() {
+            let serial = self.nodes.len() + 1;
+            self.nodes.push(Node::new(name, node, index + 1, serial));
+        }
+        self
+    }
+
+    /// Lines that a cluster's policy file begins with: `actions = ["status"]`.
+    #[must_use]
+    pub fn policy(mut self, cluster: &str, lines: &str) -> Self {
+        self.policies.insert(cluster.to_owned(), format!("{lines}\n"));
+        self
+    }
+
+    /// Leaves this node's domain unstarted.
+    #[must_use]
+    pub fn stopped(mut self, cluster: &str, node: &str) -> Self {
+        self.stopped.push((cluster.to_owned(), node.to_owned()));
+        self
+    }
+
+    /// Only the machine and the installed product: no accounts, keys, daemons or domains.
+    #[must_use]
+    pub fn bare(mut self) -> Self {
+        self.bare = true;
+        self
+    }
+
+    /// systemd as PID 1.
+    #[must_use]
+    pub fn systemd(mut self) -> Self {
+        self.init = Init::Systemd;
+        self
+    }
+
+    /// The agents go through an sshd of fencing's own; so it is by default.
+    #[must_use]
+    pub fn dedicated_sshd(mut self) -> Self {
+        self.sshd = Sshd::Dedicated;
+        self
+    }
+
+    /// The agents go through the host's own sshd.
+    #[must_use]
+    pub fn hosts_sshd(mut self) -> Self {
+        self.sshd = Sshd::Host;
+        self
+    }
+
+    /// What is to be at /dev/log; a real daemon by default.
+    #[must_use]
+    pub fn syslog(mut self, syslog: Syslog) -> Self {
+        self.syslog = syslog;
+        self
+    }
+
+    /// Raises the dom0, and returns when sshd listens and the domains run.
+    pub fn raise(self) -> Result<Dom0> {
+        let product = Product::built()?;
+        let holder = Holder::start(&product.helper(), self.init)?;
+        let root = Root::of(holder.init)?;
+        let way = vec![format!("--init={}", holder.init)];
+        let place = Place { helper: product.helper(), way };
+        let dom0 = Dom0 { holder, root, place, nodes: self.nodes.clone(), sshd: self.sshd };
+        if self.init == Init::Systemd {
+            services::until("systemd is up", || {
+                dom0.on(&["systemctl", "is-system-running"]).code == 0
+            })?;
+        }
+        dom0.root.write("/etc/hosts", clusters::hosts(&self.nodes).as_bytes(), 0o644)?;
+        dom0.root.write("/etc/hostname", format!("{HOST}\n").as_bytes(), 0o644)?;
+        // No name server at all: whoever asks for a name that is not in /etc/hosts hears so at once.
+        dom0.root.write("/etc/resolv.conf", b"", 0o644)?;
+        if by_hand::is_needed() {
+            by_hand::install(&dom0.root, product)?;
+        } else {
+            product.install(dom0.holder.init)?;
+        }
+        product.install_stand_in(&dom0.root, &dom0.place)?;
+        if !self.bare {
+            self.furnish(&dom0)?;
+        }
+        Ok(dom0)
+    }
+
+    fn furnish(&self, dom0: &Dom0) -> Result<()> {
+        dom0.root.write("/tmp/set-up", self.script().as_bytes(), 0o755)?;
+        dom0.place.must(&["sh", "-e", "/tmp/set-up"])?;
+        dom0.root.remove("/tmp/set-up")?;
+        let host_key = self.public_key(dom0, "/etc/ssh/ssh_host_ed25519_key.pub")?;
+        for (index, node) in self.nodes.iter().enumerate() {
+            clusters::write_agent(&dom0.root, node, self.sshd, &host_key)?;
+            let config = node.xl_config(index + 1);
+            dom0.root.write(&node.config(), config.as_bytes(), 0o644)?;
+        }
+        for cluster in &self.clusters {
+            self.write_policy(dom0, cluster)?;
+        }
+        dom0.place.must(&["xen-fence-admin", "acl", "apply"])?;
+        by_hand::write_keys_if_missing(dom0, &self.nodes)?;
+        services::start_syslog(self.syslog, &dom0.root, &dom0.place)?;
+        services::start_sshd(self.sshd, &dom0.root, &dom0.place, dom0.holder.init)?;
+        self.start_domains(dom0)
+    }
+
+    fn write_policy(&self, dom0: &Dom0, cluster: &str) -> Result<()> {
+        let members: Vec<&Node> =
+            self.nodes.iter().filter(|node| node.cluster == cluster).collect();
+        let mut keys = BTreeMap::new();
+        for node in &members {
+            let path = format!("{}/id_ed25519.pub", node.etc());
+            keys.insert(node.name.clone(), self.public_key(dom0, &path)?);
+        }
+        let first = self.policies.get(cluster).map_or("", String::as_str);
+        let key_of = |node: &Node| keys.get(&node.name).cloned().unwrap_or_default();
+        let text = clusters::policy(first, &members, &key_of);
+        let path = format!("/etc/xen-fence/clusters.d/{cluster}.toml");
+        dom0.root.write(&path, text.as_bytes(), 0o644)
+    }
+
+    fn public_key(&self, dom0: &Dom0, path: &str) -> Result<String> {
+        let bytes = dom0.root.read(path).doing(format!("read {path} in dom0"))?;
+        Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
+    }
+
+    /// Accounts, keys, bridge and disks, as an administrator would make them.
+    fn script(&self) -> String {
+        let mut lines = vec![
+            // The machine's own keys, if it has any, stay out of it.
+            "rm -f /etc/ssh/ssh_host_*".to_owned(),
+            "key() { ssh-keygen -q -t ed25519 -N '' -C \"$2\" -f \"$1\"; }".to_owned(),
+            format!("key /etc/ssh/ssh_host_ed25519_key root@{HOST} &"),
+            "getent group xen-fence >/dev/null || groupadd --system xen-fence".to_owned(),
+            "ip link set lo up".to_owned(),
+            "ip link add xenbr0 type bridge".to_owned(),
+            format!("ip address add {}/24 dev xenbr0", clusters::ADDRESS),
+            "ip link set xenbr0 up".to_owned(),
+        ];
+        for cluster in &self.clusters {
+            // `*`: no password, and yet not locked, which sshd without PAM would refuse.
+            lines.push(format!(
+                "useradd --system --no-create-home --home-dir /nonexistent --gid xen-fence \
+                 --shell /usr/lib/xen-fence/xen-fence-launcher --password '*' fence-{cluster}"
+            ));
+            lines.push(format!("truncate --size=64K /srv/disks/{cluster}.img"));
+        }
+        for node in &self.nodes {
+            lines.push(format!("mkdir -p {}", node.etc()));
+            lines.push(format!("key {}/id_ed25519 {} &", node.etc(), node.name));
+        }
+        lines.push("wait\n".to_owned());
+        lines.join("\n")
+    }
+
+    fn start_domains(&self, dom0: &Dom0) -> Result<()> {
+        for node in &self.nodes {
+            let stays_off =
+                |(cluster, name): &(String, String)| (cluster, name) == (&node.cluster, &node.name);
+            if !self.stopped.iter().any(stays_off) {
+                dom0.place.must(&["xl", "create", &node.config()])?;
+            }
+        }
+        Ok(())
+    }
+}

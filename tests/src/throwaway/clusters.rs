@@ -1,0 +1,129 @@
+//! The clusters of a throwaway dom0: names, UUIDs, addresses, and the files that say so to the
+//! broker, to the toolstack and to the agents.
+
+use super::root::Root;
+use super::{Result, Sshd};
+use std::fmt::Write as _;
+
+/// One node of a cluster, and the domain that it lives in.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// The cluster's name.
+    pub cluster: String,
+    /// The name that the cluster knows.
+    pub name: String,
+    /// The domain's Xen name.
+    pub domain: String,
+    /// The domain's UUID.
+    pub uuid: String,
+    /// Its address on dom0's bridge.
+    pub address: String,
+    /// Its number in the cluster, from 1: where its counter is on the cluster's disk.
+    pub slot: usize,
+}
+
+impl Node {
+    pub(crate) fn new(cluster: &str, name: &str, slot: usize, serial: usize) -> Self {
+        Self {
+            cluster: cluster.to_owned(),
+            name: name.to_owned(),
+            domain: format!("{cluster}-{name}"),
+            // Random to look at, the same in every run: an output can be compared with an older one.
+            uuid: format!(
+                "{:08x}-77f0-4d0c-9a61-0016{:08x}",
+                0x5eed_0000 + serial,
+                0x3e00 + serial
+            ),
+            address: format!("10.77.0.{}", 10 + serial),
+            slot,
+        }
+    }
+
+    /// The domain's configuration file.
+    #[must_use]
+    pub fn config(&self) -> String {
+        format!("/etc/xen/{}.cfg", self.domain)
+    }
+
+    /// The directory of dom0 that is this node's /etc/xen-fence.
+    #[must_use]
+    pub fn etc(&self) -> String {
+        format!("/srv/nodes/{}/etc-xen-fence", self.domain)
+    }
+
+    /// The disk that it shares with the other nodes of its cluster.
+    #[must_use]
+    pub fn disk(&self) -> String {
+        format!("/srv/disks/{}.img", self.cluster)
+    }
+
+    /// What `xl create` reads.
+    #[must_use]
+    pub fn xl_config(&self, serial: usize) -> String {
+        format!(
+            "name = \"{}\"\nuuid = \"{}\"\ntype = \"pvh\"\nmemory = 64\nvcpus = 1\n\
+             kernel = \"{GUEST}\"\nextra = \"hostname={} slot={}\"\n\
+             disk = [\"phy:{},xvda,w\"]\n\
+             vif = [\"bridge=xenbr0,mac=00:16:3e:00:00:{:02x},ip={}\"]\n\
+             on_poweroff = \"destroy\"\non_reboot = \"restart\"\non_crash = \"restart\"\n",
+            self.domain,
+            self.uuid,
+            self.name,
+            self.slot,
+            self.disk(),
+            10 + serial,
+            self.address,
+        )
+    }
+}
+
+/// Where the program that a domain runs is in dom0.
+pub(crate) const GUEST: &str = "/usr/lib/stand-in/guest";
+
+/// dom0's address on its bridge.
+pub const ADDRESS: &str = "10.77.0.254";
+
+/// The cluster's policy: its nodes with their keys, after what the test wants said first.
+pub(crate) fn policy(first: &str, nodes: &[&Node], key_of: &dyn Fn(&Node) -> String) -> String {
+    let mut text = String::from(first);
+    for node in nodes {
+        let _ = write!(
+            text,
+            "\n[nodes.{}]\ndomain = \"{}\"\nuuid = \"{}\"\nconfig = \"{}\"\nkeys = [\"{}\"]\n",
+            toml_key(&node.name),
+            node.domain,
+            node.uuid,
+            node.config(),
+            key_of(node),
+        );
+    }
+    text
+}
+
+fn toml_key(name: &str) -> String {
+    let bare = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    if bare { name.to_owned() } else { format!("\"{name}\"") }
+}
+
+/// Writes what a node's agent needs, beside the key that is there already.
+pub(crate) fn write_agent(root: &Root, node: &Node, sshd: Sshd, host_key: &str) -> Result<()> {
+    let port = sshd.port();
+    let settings = format!("dom0 = [\"fence-{}@{}:{port}\"]\n", node.cluster, super::HOST);
+    root.write(&format!("{}/agent.toml", node.etc()), settings.as_bytes(), 0o644)?;
+    let names = if port == 22 {
+        format!("{},{ADDRESS}", super::HOST)
+    } else {
+        format!("[{}]:{port},[{ADDRESS}]:{port}", super::HOST)
+    };
+    let known = format!("{names} {host_key}\n");
+    root.write(&format!("{}/known_hosts", node.etc()), known.as_bytes(), 0o644)
+}
+
+/// Names and addresses of everybody on dom0's bridge: no resolver is ever asked.
+pub(crate) fn hosts(nodes: &[Node]) -> String {
+    let mut text = format!("127.0.0.1 localhost\n::1 localhost\n{ADDRESS} {}\n", super::HOST);
+    for node in nodes {
+        let _ = writeln!(text, "{} {}", node.address, node.name);
+    }
+    text
+}

@@ -1,0 +1,221 @@
+//! Commands in a throwaway dom0 or in one of its domains, and what came of them.
+
+use super::error::{Doing, Result};
+use std::fmt;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A place in which commands run: dom0, or one domain.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The helper program, `throwaway`.
+    pub(crate) helper: PathBuf,
+    /// Its arguments up to `--`, which say where.
+    pub(crate) way: Vec<String>,
+}
+
+impl Place {
+    /// Runs a command to its end.
+    ///
+    /// # Panics
+    /// If the command cannot be started or waited for: a test can do nothing about it.
+    #[must_use]
+    pub fn run(&self, words: &[&str]) -> Output {
+        self.run_with_input(words, b"")
+    }
+
+    /// Runs a command to its end, with these bytes as its standard input.
+    ///
+    /// # Panics
+    /// As [`Place::run`].
+    #[must_use]
+    pub fn run_with_input(&self, words: &[&str], input: &[u8]) -> Output {
+        let mut running = self.spawn(words);
+        let stdin = running.child.as_mut().and_then(|child| child.stdin.take());
+        std::thread::scope(|scope| {
+            // Beside the reader: a command that answers as it reads would block with it.
+            scope.spawn(|| stdin.map(|mut stdin| stdin.write_all(input)));
+            running.wait()
+        })
+    }
+
+    /// Starts a command and leaves it running. It is killed when it is dropped.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    #[must_use]
+    pub fn spawn(&self, words: &[&str]) -> Running {
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let mut command = self.command(&words);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let began = Instant::now();
+        let child = command.spawn().unwrap_or_else(|error| {
+            panic!("cannot run {}: {error}", self.helper.display());
+        });
+        Running { child: Some(child), words, began }
+    }
+
+    /// The command as std knows it, for a caller that wants its own terminal passed on.
+    #[must_use]
+    pub fn command<W: AsRef<str>>(&self, words: &[W]) -> Command {
+        let mut command = Command::new(&self.helper);
+        command.env_clear().env("LC_ALL", "C.UTF-8");
+        for name in ["TERM", "COLUMNS", "NO_COLOR"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command.arg("enter").args(&self.way).arg("--");
+        command.args(words.iter().map(AsRef::as_ref));
+        command
+    }
+
+    /// Runs a command that has to succeed.
+    pub fn must(&self, words: &[&str]) -> Result<Output> {
+        self.run(words).succeeded()
+    }
+}
+
+/// A command that is still running.
+pub struct Running {
+    child: Option<Child>,
+    words: Vec<String>,
+    began: Instant,
+}
+
+impl Running {
+    /// Writes to its standard input, which stays open. A command that no longer reads is no error.
+    pub fn send(&mut self, bytes: &[u8]) {
+        if let Some(stdin) = self.child.as_mut().and_then(|child| child.stdin.as_mut()) {
+            let _ = stdin.write_all(bytes).and_then(|()| stdin.flush());
+        }
+    }
+
+    /// Ends its standard input.
+    pub fn end_input(&mut self) {
+        if let Some(child) = self.child.as_mut() {
+            child.stdin = None;
+        }
+    }
+
+    /// Its standard output, to be read while it runs. What is read here is not in [`Output`].
+    pub fn stdout(&mut self) -> Option<std::process::ChildStdout> {
+        self.child.as_mut()?.stdout.take()
+    }
+
+    /// Sends it a signal, by its name: `INT`, `TERM`, `KILL`, ….
+    pub fn signal(&self, name: &str) {
+        use nix::sys::signal::{Signal, kill};
+        let signal: Signal = format!("SIG{name}").parse().unwrap_or(Signal::SIGTERM);
+        if let Some(pid) = self.child.as_ref().and_then(|child| i32::try_from(child.id()).ok()) {
+            let _ = kill(nix::unistd::Pid::from_raw(pid), signal);
+        }
+    }
+
+    /// True until it has ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// How long it has been running.
+    #[must_use]
+    pub fn since(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// Waits for its end, its input closed.
+    ///
+    /// # Panics
+    /// If it cannot be waited for.
+    #[must_use]
+    pub fn wait(mut self) -> Output {
+        let words = std::mem::take(&mut self.words);
+        let child = self.child.take();
+        let output = child.map(Child::wait_with_output);
+        let Some(Ok(output)) = output else { panic!("cannot wait for {}", words.join(" ")) };
+        Output {
+            command: words.join(" "),
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+            took: self.began.elapsed(),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = self.child.as_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// What came of a command.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// The command, its words joined with spaces.
+    pub command: String,
+    /// Its exit code; 128 and the signal's number if a signal ended it.
+    pub code: i32,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Output {
+    /// Everything that it wrote.
+    #[must_use]
+    pub fn all(&self) -> String {
+        format!("{}{}", self.stdout, self.stderr)
+    }
+
+    /// True if any of its output holds this text.
+    #[must_use]
+    pub fn says(&self, text: &str) -> bool {
+        self.stdout.contains(text) || self.stderr.contains(text)
+    }
+
+    /// This output, or an error that shows it if the command did not exit 0.
+    pub fn succeeded(self) -> Result<Self> {
+        if self.code == 0 { Ok(self) } else { Err(self.to_string()).doing("go on") }
+    }
+
+    /// Asserts the exit code, and shows everything if it is another.
+    ///
+    /// # Panics
+    /// If the exit code is another.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert!(self.code == code, "expected exit code {code}\n{self}");
+        self
+    }
+
+    /// Asserts that the output holds this text, and shows everything if it does not.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[track_caller]
+    pub fn saying(self, text: &str) -> Self {
+        assert!(self.says(text), "expected {text:?} in the output\n{self}");
+        self
+    }
+}
+
+impl fmt::Display for Output {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "$ {}", self.command)?;
+        for (name, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
+            for line in text.lines() {
+                writeln!(out, "  {name}: {line}")?;
+            }
+        }
+        write!(out, "  exit code {} after {:?}", self.code, self.took)
+    }
+}
