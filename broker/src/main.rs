@@ -1,2 +1,48 @@
-//! Placeholder of the first commit.
-fn main() {}
+//! `xen-fence-broker serve`: all that sudo allows. Puts the real parts together and serves once.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::ExitCode;
+use xen_fence_broker::acl::CLUSTERS_DIR;
+use xen_fence_broker::clock::BootClock;
+use xen_fence_broker::identity::Environment;
+use xen_fence_broker::journal::JOURNAL_DIR;
+use xen_fence_broker::serve::{House, RUN_DIR, serve};
+use xen_fence_broker::session::Session;
+use xen_fence_broker::settings::SETTINGS_FILE;
+use xen_fence_protocol::HostName;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    if args.next().as_deref() != Some("serve".as_ref()) || args.next().is_some() {
+        return complain(
+            "the only thing it can do is `serve`, for an agent, through sudo; root's own tools are in xen-fence-admin",
+        );
+    }
+    // Nobody's terminal, directory or leftover descriptors matter from here on.
+    if std::env::set_current_dir("/").is_err() {
+        return complain("the root directory is not accessible");
+    }
+    let house = House {
+        environment: Environment::of_process(),
+        settings: Path::new(SETTINGS_FILE),
+        clusters: Path::new(CLUSTERS_DIR),
+        journals: Path::new(JOURNAL_DIR),
+        run: Path::new(RUN_DIR),
+        clock: &BootClock,
+    };
+    let host = nix::unistd::gethostname().unwrap_or_default();
+    let (input, output) = (std::io::stdin(), std::io::stdout());
+    let dom0 = HostName::of_kernel(&host.to_string_lossy());
+    let mut session = Session::new(input.as_fd(), output.as_fd(), dom0);
+    serve(&house, &mut session);
+    // The agent believes lines, never an exit status, which a broken connection can forge.
+    ExitCode::SUCCESS
+}
+
+fn complain(what: &str) -> ExitCode {
+    use std::io::Write;
+    // A closed stderr is nobody to complain to.
+    let _deaf = writeln!(std::io::stderr(), "xen-fence-broker: error: {what}");
+    ExitCode::from(64)
+}

@@ -59,6 +59,6 @@ mod tests {
         assert!(DESTROY < PROOF);
         assert!(SYSTEMD < POWER_ON);
         assert!(RECORD + RECORD < GO_BY);
-        assert!(MAX_TEXT + 4 * MAX_NODE_NAME <= MAX_REPLY_LINE);
+        const { assert!(MAX_TEXT + 4 * MAX_NODE_NAME <= MAX_REPLY_LINE) };
     }
 }

@@ -1,0 +1,72 @@
+# Builds and installs xen-fence: `make`, then as root `make install-dom0` on the Xen host and
+# `make install-node` in each node. docs/install.md has the steps around it.
+#
+# DESTDIR   where to install below, for packages; default: the running system
+# PROFILE   cargo's profile: release (default) or dev
+# SSHD      dom0: dedicated (default: an sshd for fencing alone), match (the host's own), or both
+#
+# The paths are fixed, because each program names the next by an absolute path that nobody can
+# change. Installing again is harmless: the policy and what an administrator has changed stay.
+
+DESTDIR ?=
+PROFILE ?= release
+SSHD ?= dedicated
+CARGO ?= cargo
+CARGO_TARGET_DIR ?= target
+BUILT := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
+
+# Without root, as when a package is built, the files belong to who builds it.
+OWNER := $(if $(filter 0,$(shell id -u)),-o root -g root)
+DIR := install -d $(OWNER)
+FILE := install $(OWNER)
+
+.PHONY: all build install-dom0 install-node install-sshd-dedicated install-sshd-match \
+	install-sshd-both
+
+all: build
+
+build:
+	$(CARGO) build --locked --profile $(PROFILE) --workspace --exclude xen-fence-tests
+
+install-dom0: install-sshd-$(SSHD)
+	@test -x $(BUILT)/xen-fence-broker || \
+		{ echo "$(BUILT)/xen-fence-broker is missing: run make PROFILE=$(PROFILE) first" >&2; exit 1; }
+	@if command -v visudo >/dev/null; then visudo -cqf sudoers.d/xen-fence; fi
+	$(DIR) -m 0755 $(DESTDIR)/usr/sbin $(DESTDIR)/usr/lib/xen-fence $(DESTDIR)/etc/xen-fence \
+		$(DESTDIR)/etc/xen-fence/keys
+	$(DIR) -m 0750 $(DESTDIR)/etc/xen-fence/clusters.d
+	$(DIR) -m 0700 $(DESTDIR)/var/lib/xen-fence $(DESTDIR)/var/lib/xen-fence/journal
+	$(FILE) -m 0755 $(BUILT)/xen-fence-broker $(BUILT)/xen-fence-admin $(DESTDIR)/usr/sbin/
+	$(FILE) -m 0755 $(BUILT)/xen-fence-launcher $(DESTDIR)/usr/lib/xen-fence/
+	test -d $(DESTDIR)/etc/sudoers.d || $(DIR) -m 0750 $(DESTDIR)/etc/sudoers.d
+	$(FILE) -m 0440 sudoers.d/xen-fence $(DESTDIR)/etc/sudoers.d/xen-fence
+	$(DIR) -m 0755 $(DESTDIR)/usr/share/doc/xen-fence/examples
+	$(FILE) -m 0644 broker/host/examples/alpha.toml broker/host/examples/broker.toml \
+		$(DESTDIR)/usr/share/doc/xen-fence/examples/
+
+# An sshd_config that was changed stays; the new one is put beside it.
+install-sshd-dedicated:
+	$(DIR) -m 0755 $(DESTDIR)/etc/xen-fence $(DESTDIR)/etc/xen-fence/sshd_config.d \
+		$(DESTDIR)/usr/lib/systemd/system $(DESTDIR)/etc/systemd/system/ssh.service.d
+	$(DIR) -m 0750 $(DESTDIR)/var/log/xen-fence
+	@new=$(DESTDIR)/etc/xen-fence/sshd_config; \
+	if test -e $$new && ! cmp -s broker/host/sshd_config $$new; then \
+		echo "$$new was changed and stays; the one of this version is $$new.new"; \
+		new=$$new.new; \
+	fi; \
+	$(FILE) -m 0644 broker/host/sshd_config $$new
+	$(FILE) -m 0644 broker/host/xen-fence-sshd.service $(DESTDIR)/usr/lib/systemd/system/
+	$(FILE) -m 0644 broker/host/ssh_keep_directory.conf \
+		$(DESTDIR)/etc/systemd/system/ssh.service.d/xen-fence.conf
+
+install-sshd-match:
+	test -d $(DESTDIR)/etc/ssh/sshd_config.d || $(DIR) -m 0755 $(DESTDIR)/etc/ssh/sshd_config.d
+	$(FILE) -m 0644 broker/host/sshd_match.conf $(DESTDIR)/etc/ssh/sshd_config.d/xen-fence.conf
+
+install-sshd-both: install-sshd-dedicated install-sshd-match
+
+install-node:
+	@test -x $(BUILT)/xen-fence || \
+		{ echo "$(BUILT)/xen-fence is missing: run make PROFILE=$(PROFILE) first" >&2; exit 1; }
+	$(DIR) -m 0755 $(DESTDIR)/usr/sbin $(DESTDIR)/etc/xen-fence
+	$(FILE) -m 0755 $(BUILT)/xen-fence $(DESTDIR)/usr/sbin/xen-fence

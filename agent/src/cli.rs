@@ -1,0 +1,149 @@
+//! The command line, and the help that a person can work from.
+//!
+//! It holds what was typed and nothing else; what it means, together with agent.toml, is
+//! [`crate::config`]'s business.
+
+use crate::exit::Exit;
+use clap::{Parser, ValueEnum};
+use std::path::PathBuf;
+use xen_fence_protocol as protocol;
+
+/// Asks dom0 to fence a node of this cluster, and believes only proof.
+#[derive(Debug, Parser)]
+#[command(
+    name = "xen-fence",
+    version,
+    override_usage = "xen-fence [OPTIONS] ACTION [NODE]",
+    after_help = "`xen-fence --help` has examples, the exit codes and the files.",
+    after_long_help = after_long_help(),
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    /// What to do
+    #[arg(value_name = "ACTION", value_enum, hide_possible_values = false)]
+    pub(crate) action: Action,
+
+    /// The node it concerns, by the name that the cluster knows (uname -n)
+    #[arg(value_name = "NODE")]
+    pub(crate) node: Option<String>,
+
+    /// A dom0 to ask, as ACCOUNT@HOST[:PORT]; may be given several times
+    ///
+    /// The account is your cluster's on that dom0, such as fence-alpha. An IPv6 address stands in
+    /// brackets. The port is 22 unless named. Given here, those of agent.toml do not count.
+    #[arg(long, value_name = "ACCOUNT@HOST[:PORT]")]
+    pub(crate) dom0: Vec<String>,
+
+    /// The private key of this node; nobody but its owner may be able to read it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) identity: Option<PathBuf>,
+
+    /// The file that holds dom0's host key
+    #[arg(long, value_name = "FILE")]
+    pub(crate) known_hosts: Option<PathBuf>,
+
+    /// The deadline for everything, name resolution and retries included [default: 50]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) timeout: Option<u64>,
+
+    /// The settings to use instead of /etc/xen-fence/agent.toml
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Print one JSON object on standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Show each phase with its time, and what was checked
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+/// The actions, as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Action {
+    /// Kill NODE, prove its death, start it again
+    Reset,
+    /// Kill NODE and prove its death
+    Off,
+    /// Start NODE
+    On,
+    /// Tell whether NODE is on, off or unknown
+    Status,
+    /// Tell it of every node that you may name
+    List,
+    /// Rehearse, without naming a node: would fencing work now?
+    Monitor,
+    /// Rehearse step by step for NODE, or for every node; kills nobody
+    Check,
+}
+
+impl From<Action> for protocol::Action {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::Reset => Self::Reset,
+            Action::Off => Self::Off,
+            Action::On => Self::On,
+            Action::Status => Self::Status,
+            Action::List => Self::List,
+            Action::Monitor => Self::Monitor,
+            Action::Check => Self::Check,
+        }
+    }
+}
+
+fn after_long_help() -> String {
+    format!(
+        "Examples:\n  \
+           xen-fence check                    would fencing work now? kills nobody\n  \
+           xen-fence reset node2              kill node2, prove it, start it again\n  \
+           xen-fence -v off node2             the same without the start, each phase with its time\n  \
+           xen-fence status node2 --json      for programs\n  \
+           xen-fence list --dom0 fence-alpha@192.168.2.1:2422 --identity ./key\n\n\
+         Exit codes:\n{}\n\n\
+         Files:\n  \
+           /etc/xen-fence/agent.toml          defaults for the options: dom0, identity, known_hosts, timeout\n  \
+           /etc/xen-fence/id_ed25519          this node's private key\n  \
+           /etc/xen-fence/known_hosts         dom0's host key; if there is none: /etc/ssh/ssh_known_hosts\n\n\
+         Until dom0 has been told to go, a connection that breaks is tried again with the same request,\n\
+         and Ctrl-C leaves nothing behind. After that, dom0 finishes and records what it began.\n\
+         A dom0 given by a name that is not in /etc/hosts needs a resolver that answers.",
+        Exit::table()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_help_is_sound_and_has_the_table() {
+        Cli::command().debug_assert();
+        let help = Cli::command().render_long_help().to_string();
+        for wanted in ["Examples:", "Exit codes:", "  7  ", "agent.toml", "reset", "--known-hosts"]
+        {
+            assert!(help.contains(wanted), "{wanted} in {help}");
+        }
+    }
+
+    #[test]
+    fn lines_that_are_read() {
+        let cli =
+            Cli::try_parse_from(["xen-fence", "reset", "node2", "--dom0", "a@x", "--dom0", "a@y"]);
+        let cli = cli.unwrap();
+        assert_eq!((cli.action, cli.node.as_deref()), (Action::Reset, Some("node2")));
+        assert_eq!(cli.dom0, ["a@x", "a@y"]);
+        for bad in [
+            &["xen-fence"][..],
+            &["xen-fence", "destroy", "node2"],
+            &["xen-fence", "off", "-f"],
+            &["xen-fence", "off", "a", "b"],
+            &["xen-fence", "off", "a", "--timeout", "0"],
+            &["xen-fence", "off", "a", "--timeout", "soon"],
+        ] {
+            let error = Cli::try_parse_from(bad).unwrap_err();
+            assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()), "{bad:?}");
+        }
+    }
+}

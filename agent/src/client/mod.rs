@@ -1,0 +1,285 @@
+//! The conversation with a broker: one request, `go` where it takes one, and the answer.
+//!
+//! Success comes from a reply line with our id and our node and from nothing else. Until `go` has been
+//! sent every failure says that nothing was touched; after it, every failure says that the outcome
+//! is unknown, unless the broker itself says what it is.
+
+mod replies;
+#[cfg(test)]
+mod tests;
+
+use crate::clock::{Deadline, Moment};
+use crate::course::Course;
+use crate::error::{Error, Kind};
+use crate::phase::Phase;
+use crate::transport::Conversation;
+use replies::{Replies, Stage};
+use std::time::Duration;
+use xen_fence_protocol::{
+    Action, Asker, Body, ClientLine, Failure, Hold, HostName, How, Level, NodeName, Note, Power,
+    Refusal, Request, StartedHow, Step, Text, Version,
+};
+
+/// How long the last line is waited for once a node is fenced; only notes can still come.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What holds for one conversation.
+#[derive(Debug)]
+pub(crate) struct Terms<'a> {
+    /// What is asked.
+    pub(crate) request: &'a Request,
+    /// When the request was made.
+    pub(crate) begun: Moment,
+    /// How long after that `go` may still be sent.
+    pub(crate) go_by: Duration,
+    /// The deadline for everything.
+    pub(crate) deadline: Deadline,
+}
+
+/// One finding of a rehearsal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// The node it concerns.
+    pub(crate) node: Option<NodeName>,
+    /// How serious it is.
+    pub(crate) level: Level,
+    /// The step.
+    pub(crate) step: Step,
+    /// The sentence.
+    pub(crate) text: Text,
+}
+
+/// Everything that a broker told, whatever came of it.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    /// Its dom0.
+    pub(crate) dom0: Option<HostName>,
+    /// Its version.
+    pub(crate) broker: Option<Version>,
+    /// Its notes.
+    pub(crate) notes: Vec<(Note, Text)>,
+    /// What it sees of which node.
+    pub(crate) seen: Vec<(NodeName, Power)>,
+    /// Its findings.
+    pub(crate) findings: Vec<Finding>,
+    /// What the agent itself has to say about it.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// What became of the power-on after a proven death.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// None was asked for.
+    NotAsked,
+    /// The node runs.
+    Started(StartedHow),
+    /// The broker says why it does not.
+    Unstarted(String),
+    /// The agent did not see the end of it, and says why.
+    NotSeen(String),
+}
+
+/// How a conversation ended well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Success {
+    /// The node is fenced.
+    Fenced { how: How, start: Start },
+    /// The node runs.
+    Started(StartedHow),
+    /// The answer is in what was told.
+    Answered,
+}
+
+/// Holds the conversation.
+///
+/// # Errors
+/// What went wrong, with what is known of the node.
+pub(crate) fn converse(
+    talk: &mut dyn Conversation,
+    terms: &Terms<'_>,
+    told: &mut Told,
+    course: &mut Course<'_>,
+) -> Result<Success, Error> {
+    let acts = terms.request.action().waits_for_go();
+    course.begin(if acts { Phase::Ready } else { Phase::Answer });
+    let mut replies = Replies::new(talk, terms, told);
+    replies.say(&ClientLine::Request(terms.request.clone()))?;
+    match terms.request.node() {
+        Some(node) if acts => {
+            become_ready(&mut replies, node, terms, course)?;
+            // From here on the node may be dead whatever else happens: even a `go` that failed to go out
+            // may have gone out.
+            replies.stage = Stage::Gone;
+            if terms.request.action().kills() {
+                kill(replies, node, terms, course)
+            } else {
+                start(replies, node, course)
+            }
+        }
+        node => listen(replies, node, course),
+    }
+}
+
+/// Waits for `ready`, and sees that `go` may be said.
+fn become_ready(
+    replies: &mut Replies<'_>,
+    node: &NodeName,
+    terms: &Terms<'_>,
+    course: &mut Course<'_>,
+) -> Result<(), Error> {
+    let reply = replies.next(course)?;
+    let Body::Ready { node: of, power, asker, hold } = reply else {
+        return Err(replies.out_of_place(&reply));
+    };
+    replies.is_about(node, &of)?;
+    course.end(&format!("{node} is {power}"));
+    let action = terms.request.action();
+    let resting = if action.kills() { Power::Off } else { Power::On };
+    if hold == Hold::Forbid && power != resting {
+        let dom0 = replies.dom0();
+        return Err(Error::new(
+            Kind::Refused,
+            format!("{node} is held on {dom0} and is not to be touched; nothing was touched"),
+        )
+        .reason(Refusal::Held.word())
+        .hint(format!(
+            "the owner of {dom0} can lift the hold that was set with `xen-fence-admin hold`"
+        )));
+    }
+    if action.kills() && asker == Asker::Elsewhere {
+        let text = format!(
+            "{} does not see the domain of this node: of two nodes that fence each other at once, \
+             both may die",
+            replies.dom0()
+        );
+        course.warn(&text);
+        replies.told.warnings.push(text);
+    }
+    if terms.begun.elapsed() >= terms.go_by || terms.deadline.left().is_none() {
+        return Err(Error::new(
+            Kind::TimedOut,
+            format!(
+                "{} was ready only {:.0} s after the request, too late to go on; nothing was touched",
+                replies.dom0(),
+                terms.begun.elapsed().as_secs_f64()
+            ),
+        )
+        .hint("what is slow there? `xen-fence -v check` shows where the time goes"));
+    }
+    Ok(())
+}
+
+fn kill(
+    mut replies: Replies<'_>,
+    node: &NodeName,
+    terms: &Terms<'_>,
+    course: &mut Course<'_>,
+) -> Result<Success, Error> {
+    course.begin(Phase::Proof);
+    replies.say(&ClientLine::Go(terms.request.id()))?;
+    let reply = replies.next(course)?;
+    let Body::Fenced { node: of, how } = reply else {
+        return Err(replies.out_of_place(&reply));
+    };
+    replies.is_about(node, &of)?;
+    if how == How::Shell {
+        return Err(Error::new(
+            Kind::Failed,
+            format!(
+                "{} killed only the shell that a migration of {node} left there: that is no proof of death",
+                replies.dom0()
+            ),
+        )
+        .hint(format!("{node} may run on another dom0, which has to be asked")));
+    }
+    course.end(how.word());
+    replies.stage = Stage::Fenced;
+    let start = if terms.request.action() == Action::Reset {
+        course.begin(Phase::Start);
+        watch_start(&mut replies, node, course)
+    } else {
+        // The node is dead, whatever is said now and whether or not it is said.
+        replies.deadline = replies.deadline.or_earlier(Deadline::after(LAST_WORDS));
+        let _ = replies.next(course);
+        Start::NotAsked
+    };
+    Ok(Success::Fenced { how, start })
+}
+
+/// Watches the power-on after a proven death. Nothing that happens here makes the fence a failure.
+fn watch_start(replies: &mut Replies<'_>, node: &NodeName, course: &mut Course<'_>) -> Start {
+    let error = match replies.next(course) {
+        Ok(Body::Started { node: of, how }) if of == *node => {
+            course.end(how.word());
+            return Start::Started(how);
+        }
+        Ok(Body::Unstarted { node: of, text }) if of == *node => {
+            return Start::Unstarted(text.to_string());
+        }
+        Ok(reply) => replies.out_of_place(&reply),
+        Err(error) => error,
+    };
+    if error.reason == Some(Failure::PowerOn.word()) {
+        Start::Unstarted(error.message)
+    } else {
+        Start::NotSeen(error.message)
+    }
+}
+
+fn start(
+    mut replies: Replies<'_>,
+    node: &NodeName,
+    course: &mut Course<'_>,
+) -> Result<Success, Error> {
+    course.begin(Phase::Start);
+    replies.say(&ClientLine::Go(replies.terms.request.id()))?;
+    let reply = replies.next(course)?;
+    let Body::Started { node: of, how } = reply else {
+        return Err(replies.out_of_place(&reply));
+    };
+    replies.is_about(node, &of)?;
+    course.end(how.word());
+    replies.deadline = replies.deadline.or_earlier(Deadline::after(LAST_WORDS));
+    let _ = replies.next(course);
+    Ok(Success::Started(how))
+}
+
+/// Takes the answer to what changes nothing; only `done` makes it whole.
+fn listen(
+    mut replies: Replies<'_>,
+    node: Option<&NodeName>,
+    course: &mut Course<'_>,
+) -> Result<Success, Error> {
+    let action = replies.terms.request.action();
+    let sees = matches!(action, Action::Status | Action::List);
+    loop {
+        match replies.next(course)? {
+            Body::Seen { node: of, power } if sees => {
+                if let Some(node) = node {
+                    replies.is_about(node, &of)?;
+                }
+                if replies.told.seen.iter().any(|(other, _)| *other == of) {
+                    return Err(replies.garbage(&format!("it speaks twice of {of}")));
+                }
+                replies.told.seen.push((of, power));
+            }
+            Body::Finding { node, level, step, text } if !sees => {
+                replies.told.findings.push(Finding { node, level, step, text });
+            }
+            Body::Done if action != Action::Status || !replies.told.seen.is_empty() => {
+                course.end("");
+                return Ok(Success::Answered);
+            }
+            reply @ (Body::Ready { .. }
+            | Body::Note { .. }
+            | Body::Fenced { .. }
+            | Body::Seen { .. }
+            | Body::Started { .. }
+            | Body::Unstarted { .. }
+            | Body::Finding { .. }
+            | Body::Refused { .. }
+            | Body::Failed { .. }
+            | Body::Done) => return Err(replies.out_of_place(&reply)),
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! The conversation against a broker that says whatever it is told to.
+
+use super::*;
+use crate::error::Retry;
+use crate::transport::Broken;
+use std::collections::VecDeque;
+use xen_fence_protocol::{LineBuffer, MAX_REPLY_LINES, RequestId};
+
+/// What the fake broker does next.
+#[derive(Clone)]
+enum Turn {
+    Says(String),
+    Ends,
+    Breaks,
+    IsSilent,
+}
+use Turn::{Breaks, Ends, IsSilent, Says};
+
+struct Fake {
+    turns: VecDeque<Turn>,
+    heard: Vec<String>,
+    deaf_to: Option<&'static str>,
+    complaint: Option<&'static str>,
+}
+
+impl Conversation for Fake {
+    fn send(&mut self, line: &str, _: Deadline) -> Result<(), Broken> {
+        self.heard.push(line.to_owned());
+        match self.deaf_to {
+            Some(word) if line.contains(word) => Err(Broken::Lost("broken pipe".to_owned())),
+            _ => Ok(()),
+        }
+    }
+
+    fn receive(&mut self, buffer: &mut LineBuffer, _: Deadline) -> Result<(), Broken> {
+        match self.turns.pop_front() {
+            Some(Says(text)) => {
+                buffer.push(text.as_bytes());
+                Ok(())
+            }
+            Some(Ends) | None => Err(Broken::Ended),
+            Some(Breaks) => Err(Broken::Lost("connection reset by peer".to_owned())),
+            Some(IsSilent) => Err(Broken::TimedOut),
+        }
+    }
+
+    fn complaint(&self) -> Option<Text> {
+        self.complaint.map(Text::escaped)
+    }
+}
+
+#[derive(Default)]
+struct Nobody(Vec<String>);
+
+impl crate::course::Watch for Nobody {
+    fn begins(&mut self, _: Phase) {}
+    fn ended(&mut self, _: Phase, _: Duration, _: &str) {}
+    fn retries(&mut self, _: &Error) {}
+    fn warns(&mut self, text: &str) {
+        self.0.push(text.to_owned());
+    }
+}
+
+const ID: u128 = 0x0123_4567_89ab_cdef;
+
+/// A line of the broker, from its word and what follows the version.
+fn says(text: &str) -> Turn {
+    let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
+    let rest = if rest.is_empty() { String::new() } else { format!(" {rest}") };
+    Says(format!("xen-fence/1 {word} {} xen1 0.1.0{rest}\n", RequestId::from_bits(ID)))
+}
+
+fn ready() -> Turn {
+    says("ready node2 on here none")
+}
+
+struct Outcome {
+    end: Result<Success, Error>,
+    told: Told,
+    heard: Vec<String>,
+    warned: Vec<String>,
+    stuck_in: Option<Phase>,
+}
+
+impl Outcome {
+    fn went(&self) -> bool {
+        self.heard.iter().any(|line| line.contains(" go "))
+    }
+
+    fn error(&self) -> &Error {
+        self.end.as_ref().expect_err("a failure")
+    }
+}
+
+fn fake(turns: &[Turn]) -> Fake {
+    Fake {
+        turns: turns.iter().cloned().collect(),
+        heard: Vec::new(),
+        deaf_to: None,
+        complaint: None,
+    }
+}
+
+fn run_with(mut fake: Fake, action: Action, go_by: Duration) -> Outcome {
+    let node = match action {
+        Action::List | Action::Monitor | Action::Check => None,
+        Action::Reset | Action::Off | Action::On | Action::Status => {
+            Some(NodeName::parse("node2").unwrap())
+        }
+    };
+    let request = Request::new(RequestId::from_bits(ID), action, node).unwrap();
+    let deadline = Deadline::after(Duration::from_secs(50));
+    let terms = Terms { request: &request, begun: Moment::now(), go_by, deadline };
+    let mut told = Told::default();
+    let mut watch = Nobody::default();
+    let mut course = Course::new(&mut watch);
+    let end = converse(&mut fake, &terms, &mut told, &mut course);
+    let (_, stuck_in) = course.finish();
+    Outcome { end, told, heard: fake.heard, warned: watch.0, stuck_in }
+}
+
+fn run(action: Action, turns: &[Turn]) -> Outcome {
+    run_with(fake(turns), action, xen_fence_protocol::GO_BY)
+}
+
+#[test]
+fn off_reset_and_on_succeed_by_their_lines() {
+    let outcome = run(Action::Off, &[ready(), says("fenced node2 killed"), says("done")]);
+    assert_eq!(outcome.end, Ok(Success::Fenced { how: How::Killed, start: Start::NotAsked }));
+    assert_eq!(outcome.heard[0], format!("xen-fence/1 request {ID:032x} off node2\n"));
+    assert_eq!(outcome.heard[1], format!("xen-fence/1 go {ID:032x}\n"));
+    assert_eq!(outcome.told.dom0.unwrap().as_str(), "xen1");
+
+    let start = Start::Started(StartedHow::Created);
+    let outcome = run(
+        Action::Reset,
+        &[
+            says("note progress listing takes its time"),
+            ready(),
+            says("note journal the journal could not be written"),
+            says("fenced NODE2 joined"),
+            says("started node2 created"),
+            says("done"),
+        ],
+    );
+    assert_eq!(outcome.end, Ok(Success::Fenced { how: How::Joined, start }));
+    assert_eq!(outcome.told.notes.len(), 2);
+    assert_eq!(outcome.warned, ["xen1: the journal could not be written"]);
+
+    let on = [says("ready node2 off here none"), says("started node2 running"), says("done")];
+    assert_eq!(run(Action::On, &on).end, Ok(Success::Started(StartedHow::Running)));
+}
+
+#[test]
+fn nothing_short_of_a_proof_is_success() {
+    let other_id = "xen-fence/1 fenced ffffffffffffffffffffffffffffffff xen1 0.1.0 node2 killed\n";
+    for (what, turns) in [
+        ("an end in good order", vec![ready(), Ends]),
+        ("done without proof", vec![ready(), says("done")]),
+        ("a started node", vec![ready(), says("started node2 created"), says("done")]),
+        ("unstarted", vec![ready(), says("unstarted node2 why"), says("done")]),
+        ("another node", vec![ready(), says("fenced node1 killed"), says("done")]),
+        ("another request", vec![ready(), Says(other_id.to_owned()), says("done")]),
+        (
+            "half a line",
+            vec![ready(), Says(format!("xen-fence/1 fenced {ID:032x} xen1 0.1.0 node2 kil")), Ends],
+        ),
+        (
+            "a line without an end",
+            vec![
+                ready(),
+                Says(format!("xen-fence/1 fenced {ID:032x} xen1 0.1.0 node2 killed")),
+                Ends,
+            ],
+        ),
+        ("no id", vec![ready(), Says("xen-fence/1 fenced - xen1 0.1.0 node2 killed\n".to_owned())]),
+        (
+            "another version",
+            vec![ready(), Says(format!("xen-fence/2 fenced {ID:032x} xen1 0.1.0 node2 killed\n"))],
+        ),
+        ("seen off", vec![ready(), says("seen node2 off"), says("done")]),
+        ("a second ready", vec![ready(), ready(), says("fenced node2 killed")]),
+        ("garbage", vec![ready(), Says("OK\n".to_owned())]),
+        ("control bytes", vec![ready(), Says("\u{1b}[2J\n".to_owned())]),
+        ("an oversized line", vec![ready(), Says("x".repeat(5000))]),
+        (
+            "notes without end",
+            std::iter::once(ready())
+                .chain(std::iter::repeat_n(says("note progress x"), MAX_REPLY_LINES))
+                .collect(),
+        ),
+    ] {
+        for action in [Action::Off, Action::Reset] {
+            let outcome = run(action, &turns);
+            let error = outcome.error();
+            assert_eq!(error.kind, Kind::Unknown, "{what}: {error}");
+            assert!(
+                error.message.starts_with("outcome unknown, node2 may or may not be dead"),
+                "{error}"
+            );
+            assert!(!error.message.contains('\u{1b}'), "{error}");
+            assert_eq!(error.retry, Retry::Never, "{what}");
+            assert_eq!(outcome.stuck_in, Some(Phase::Proof), "{what}");
+        }
+    }
+    let shell = run(Action::Off, &[ready(), says("fenced node2 shell"), says("done")]);
+    assert_eq!(shell.error().kind, Kind::Failed);
+}
+
+#[test]
+fn before_go_nothing_is_touched() {
+    for (what, turns, kind, retry) in [
+        ("an end", vec![Ends], Kind::Broken, Retry::Soon),
+        ("a broken connection", vec![Breaks], Kind::Unreachable, Retry::UntilDeadline),
+        ("silence", vec![IsSilent], Kind::TimedOut, Retry::Never),
+        ("garbage", vec![Says("Welcome to xen1\n".to_owned())], Kind::Broken, Retry::Never),
+        ("an oversized line", vec![Says("x".repeat(5000))], Kind::Broken, Retry::Never),
+        ("fenced unasked", vec![says("fenced node2 killed")], Kind::Broken, Retry::Never),
+        (
+            "ready for another node",
+            vec![says("ready node1 on here none")],
+            Kind::Broken,
+            Retry::Never,
+        ),
+        ("done", vec![says("done")], Kind::Broken, Retry::Never),
+    ] {
+        let outcome = run(Action::Reset, &turns);
+        let error = outcome.error();
+        assert_eq!((error.kind, error.retry), (kind, retry), "{what}: {error}");
+        assert!(error.message.ends_with("nothing was touched"), "{what}: {error}");
+        assert!(!outcome.went(), "{what}");
+        assert_eq!(outcome.stuck_in, Some(Phase::Ready), "{what}");
+    }
+}
+
+#[test]
+fn a_go_that_may_have_gone_out_is_unknown() {
+    for deaf_to in [" go ", " request "] {
+        let fake = Fake { deaf_to: Some(deaf_to), ..fake(&[ready()]) };
+        let outcome = run_with(fake, Action::Off, xen_fence_protocol::GO_BY);
+        let expected = if deaf_to == " go " { Kind::Unknown } else { Kind::Unreachable };
+        assert_eq!(outcome.error().kind, expected);
+    }
+}
+
+#[test]
+fn after_go_silence_is_a_time_out_and_a_break_unknown() {
+    let error = run(Action::Off, &[ready(), IsSilent]).end.unwrap_err();
+    assert_eq!(error.kind, Kind::TimedOut);
+    assert!(error.message.contains("may or may not be dead"), "{error}");
+    assert!(error.hints[0].contains("xen-fence status node2"), "{error:?}");
+    assert_eq!(run(Action::Off, &[ready(), Breaks]).error().kind, Kind::Unknown);
+    let error = run(Action::On, &[says("ready node2 off here none"), Breaks]).end.unwrap_err();
+    assert!(error.message.contains("may or may not have been started"), "{error}");
+}
+
+#[test]
+fn a_late_ready_is_not_answered_with_go() {
+    let outcome = run_with(fake(&[ready()]), Action::Off, Duration::ZERO);
+    assert_eq!(outcome.error().kind, Kind::TimedOut);
+    assert!(!outcome.went());
+}
+
+#[test]
+fn a_held_node_is_left_alone_unless_it_is_off() {
+    for (action, power, goes) in [
+        (Action::Off, "on", false),
+        (Action::Off, "unknown", false),
+        (Action::Off, "off", true),
+        (Action::Reset, "off", true),
+        (Action::On, "off", false),
+        (Action::On, "on", true),
+    ] {
+        let outcome = run(action, &[says(&format!("ready node2 {power} here forbid"))]);
+        assert_eq!(outcome.went(), goes, "{action} {power}");
+        if !goes {
+            let error = outcome.error();
+            assert_eq!((error.kind, error.reason), (Kind::Refused, Some("held")));
+        }
+    }
+    assert!(run(Action::Off, &[says("ready node2 on here leave-off")]).went());
+}
+
+#[test]
+fn an_asker_that_is_elsewhere_is_told_so() {
+    let turns = [says("ready node2 on elsewhere none"), says("fenced node2 killed"), says("done")];
+    let outcome = run(Action::Off, &turns);
+    assert!(outcome.end.is_ok());
+    assert_eq!(outcome.told.warnings.len(), 1);
+    assert!(outcome.warned[0].contains("both may die"));
+}
+
+#[test]
+fn refusals_and_failures_are_the_brokers() {
+    for turns in [
+        vec![says("refused not-yours node2 is no target of node1")],
+        vec![Says("xen-fence/1 refused - xen1 0.1.0 malformed the line is empty\n".to_owned())],
+        vec![ready(), says("refused late-go it came after 2 s")],
+    ] {
+        let error = run(Action::Off, &turns).end.unwrap_err();
+        assert_eq!((error.kind, error.retry), (Kind::Refused, Retry::Never));
+        assert!(error.reason.is_some());
+    }
+    for turns in [
+        vec![says("failed toolstack xl did not answer in 10 s")],
+        vec![ready(), says("failed dying held by tapdisk")],
+    ] {
+        assert_eq!(run(Action::Off, &turns).error().kind, Kind::Failed);
+    }
+}
+
+#[test]
+fn a_fenced_node_stays_fenced_whatever_becomes_of_its_start() {
+    for (turn, start) in [
+        (says("unstarted node2 it is held"), Start::Unstarted("it is held".to_owned())),
+        (says("failed power-on no memory"), Start::Unstarted("xen1 failed: no memory".to_owned())),
+        (Breaks, Start::NotSeen(String::new())),
+        (Ends, Start::NotSeen(String::new())),
+        (IsSilent, Start::NotSeen(String::new())),
+        (says("done"), Start::NotSeen(String::new())),
+        (says("started node1 created"), Start::NotSeen(String::new())),
+        (Says("garbage\n".to_owned()), Start::NotSeen(String::new())),
+    ] {
+        let outcome = run(Action::Reset, &[ready(), says("fenced node2 killed"), turn]);
+        match outcome.end {
+            Ok(Success::Fenced { how: How::Killed, start: Start::NotSeen(_) })
+                if matches!(start, Start::NotSeen(_)) => {}
+            end => assert_eq!(end, Ok(Success::Fenced { how: How::Killed, start })),
+        }
+    }
+    for turn in [Breaks, Ends, IsSilent] {
+        assert!(run(Action::Off, &[ready(), says("fenced node2 absent"), turn]).end.is_ok());
+    }
+}
+
+#[test]
+fn words_of_dom0_outside_the_protocol_become_a_hint() {
+    let fake = Fake { complaint: Some("sudo: a password is required\u{7}"), ..fake(&[Ends]) };
+    let error = run_with(fake, Action::Off, xen_fence_protocol::GO_BY).end.unwrap_err();
+    assert_eq!(error.retry, Retry::Never);
+    assert!(error.hints.iter().any(|hint| hint.contains("sudo: a password is required\\u{7}")));
+}
+
+#[test]
+fn answers_that_change_nothing_are_whole_or_no_answers() {
+    let outcome = run(Action::Status, &[says("seen node2 off"), says("done")]);
+    assert_eq!(outcome.end, Ok(Success::Answered));
+    assert_eq!(outcome.told.seen[0].1, Power::Off);
+    assert!(!outcome.went());
+    let outcome = run(Action::List, &[says("seen node1 on"), says("seen node2 off"), says("done")]);
+    assert_eq!(outcome.told.seen.len(), 2);
+    assert!(run(Action::List, &[says("done")]).end.is_ok());
+    let finding = says("finding - warn dns the name of dom0 needs DNS");
+    let outcome = run(Action::Check, &[finding.clone(), says("done")]);
+    assert_eq!(outcome.told.findings.len(), 1);
+    for (action, turns) in [
+        (Action::Status, vec![says("done")]),
+        (Action::Status, vec![says("seen node1 off"), says("done")]),
+        (Action::Status, vec![says("seen node2 off"), Ends]),
+        (Action::Status, vec![says("seen node2 off"), says("seen node2 on"), says("done")]),
+        (Action::List, vec![says("seen node1 on"), Ends]),
+        (Action::List, vec![finding, says("done")]),
+        (Action::Monitor, vec![says("seen node1 on"), says("done")]),
+        (Action::Status, vec![ready()]),
+    ] {
+        let outcome = run(action, &turns);
+        assert_eq!(outcome.error().kind, Kind::Broken, "{action}");
+        assert!(!outcome.error().message.contains("touched"), "{action}");
+    }
+}

@@ -1,0 +1,233 @@
+//! agent.toml and the command line together: what the agent is to do.
+//!
+//! The command line wins, key by key. A key that is not known is refused with file, line, column
+//! and a caret: a setting that is silently not used would be found out at the next fence.
+
+use crate::cli::Cli;
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Kind};
+use crate::secure_file::{self, Privacy};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use toml::Spanned;
+use xen_fence_protocol::AGENT_DEADLINE;
+
+const AGENT_TOML: &str = "/etc/xen-fence/agent.toml";
+const IDENTITY: &str = "/etc/xen-fence/id_ed25519";
+const KNOWN_HOSTS: &str = "/etc/xen-fence/known_hosts";
+const SSH_KNOWN_HOSTS: &str = "/etc/ssh/ssh_known_hosts";
+const MAX_FILE: u64 = 64 * 1024;
+/// An hour: longer than any limit of dom0.
+const LONGEST_TIMEOUT: u64 = 3600;
+
+/// What the agent works with.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// The dom0s to ask, in their order; at least one.
+    pub(crate) dom0s: Vec<Endpoint>,
+    /// The key file.
+    pub(crate) identity: PathBuf,
+    /// The known_hosts file.
+    pub(crate) known_hosts: PathBuf,
+    /// The deadline for everything.
+    pub(crate) timeout: Duration,
+}
+
+impl Settings {
+    /// Reads agent.toml and puts the command line over it.
+    ///
+    /// # Errors
+    /// [`Kind::Config`] for the file, [`Kind::Usage`] for the command line.
+    pub(crate) fn load(cli: &Cli) -> Result<Self, Error> {
+        let file = match &cli.config {
+            Some(path) => File::read(path)?.ok_or_else(|| {
+                Error::new(Kind::Config, format!("{} does not exist", path.display()))
+            })?,
+            None => File::read(Path::new(AGENT_TOML))?.unwrap_or_default(),
+        };
+        let dom0s = if cli.dom0.is_empty() {
+            file.dom0s
+        } else {
+            let parse = |text: &String| Endpoint::parse(text);
+            let dom0s: Result<Vec<_>, String> = cli.dom0.iter().map(parse).collect();
+            dom0s.map_err(|why| Error::new(Kind::Usage, format!("--dom0: {why}")))?
+        };
+        if dom0s.is_empty() {
+            return Err(Error::new(Kind::Usage, "no dom0 is named")
+                .hint("--dom0 fence-CLUSTER@HOST:PORT, with your cluster's name")
+                .hint(format!("or in {AGENT_TOML}: dom0 = [\"fence-CLUSTER@HOST:PORT\"]")));
+        }
+        if let Some((again, _)) = dom0s.iter().enumerate().find_map(|(at, one)| {
+            dom0s.iter().take(at).find(|other| *other == one).map(|other| (other, one))
+        }) {
+            return Err(Error::new(Kind::Usage, format!("{again} is named twice")));
+        }
+        let known_hosts = || {
+            let own = Path::new(KNOWN_HOSTS);
+            if own.exists() || !Path::new(SSH_KNOWN_HOSTS).exists() {
+                own.to_owned()
+            } else {
+                SSH_KNOWN_HOSTS.into()
+            }
+        };
+        Ok(Self {
+            dom0s,
+            identity: cli.identity.clone().or(file.identity).unwrap_or_else(|| IDENTITY.into()),
+            known_hosts: cli.known_hosts.clone().or(file.known_hosts).unwrap_or_else(known_hosts),
+            timeout: cli.timeout.or(file.timeout).map_or(AGENT_DEADLINE, Duration::from_secs),
+        })
+    }
+}
+
+/// The file, as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    dom0: Option<Vec<Spanned<String>>>,
+    identity: Option<Spanned<PathBuf>>,
+    known_hosts: Option<Spanned<PathBuf>>,
+    timeout: Option<Spanned<u64>>,
+}
+
+/// The file, as it is meant.
+#[derive(Debug, Default)]
+struct File {
+    dom0s: Vec<Endpoint>,
+    identity: Option<PathBuf>,
+    known_hosts: Option<PathBuf>,
+    timeout: Option<u64>,
+}
+
+impl File {
+    fn read(path: &Path) -> Result<Option<Self>, Error> {
+        let Some(bytes) = secure_file::read(path, "the settings", Privacy::Unwritable, MAX_FILE)?
+        else {
+            return Ok(None);
+        };
+        let text = String::from_utf8(bytes).map_err(|_| {
+            Error::new(Kind::Config, format!("the settings {} are not UTF-8", path.display()))
+        })?;
+        Self::parse(&text, path).map(Some)
+    }
+
+    fn parse(text: &str, path: &Path) -> Result<Self, Error> {
+        let at = |start: Option<usize>, why: &str| cite(path, text, start, why);
+        let written: Written = toml::from_str(text)
+            .map_err(|error| at(error.span().map(|span| span.start), error.message()))?;
+        let dom0s: Result<Vec<_>, Error> = written
+            .dom0
+            .unwrap_or_default()
+            .iter()
+            .map(|dom0| {
+                Endpoint::parse(dom0.get_ref()).map_err(|why| at(Some(dom0.span().start), &why))
+            })
+            .collect();
+        let absolute = |file: Option<Spanned<PathBuf>>| match file {
+            Some(file) if !file.get_ref().is_absolute() => {
+                Err(at(Some(file.span().start), "the path does not begin with a /"))
+            }
+            file => Ok(file.map(Spanned::into_inner)),
+        };
+        if let Some(timeout) = &written.timeout
+            && !(1..=LONGEST_TIMEOUT).contains(timeout.get_ref())
+        {
+            let why = format!("the timeout is not from 1 to {LONGEST_TIMEOUT} seconds");
+            return Err(at(Some(timeout.span().start), &why));
+        }
+        Ok(Self {
+            dom0s: dom0s?,
+            identity: absolute(written.identity)?,
+            known_hosts: absolute(written.known_hosts)?,
+            timeout: written.timeout.map(Spanned::into_inner),
+        })
+    }
+}
+
+/// `file:line:column: why`, the line, and a caret under the place.
+fn cite(path: &Path, text: &str, start: Option<usize>, why: &str) -> Error {
+    let why = why.trim().replace('\n', "; ");
+    let Some((before, after)) = start.and_then(|start| text.split_at_checked(start)) else {
+        return Error::new(Kind::Config, format!("{}: {why}", path.display()));
+    };
+    let line_number = before.matches('\n').count().saturating_add(1);
+    let head = before.rsplit('\n').next().unwrap_or_default();
+    let tail = after.split('\n').next().unwrap_or_default();
+    let column = head.chars().count().saturating_add(1);
+    let pad: String = head.chars().map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+    let line: String = format!("{head}{tail}")
+        .chars()
+        .map(|c| if c.is_control() && c != '\t' { '?' } else { c })
+        .collect();
+    Error::new(
+        Kind::Config,
+        format!("{}:{line_number}:{column}: {why}\n  {line}\n  {pad}^", path.display()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<File, Error> {
+        File::parse(text, Path::new("/a.toml"))
+    }
+
+    #[test]
+    fn a_whole_file() {
+        let file = parse(
+            "dom0 = [\"fence-alpha@xen1:2422\", \"fence-alpha@[fd00::1]\"]\n\
+             identity = \"/k\"\nknown_hosts = \"/h\"\ntimeout = 20\n",
+        )
+        .unwrap();
+        assert_eq!(file.dom0s.len(), 2);
+        assert_eq!(file.identity.as_deref(), Some(Path::new("/k")));
+        assert_eq!(file.known_hosts.as_deref(), Some(Path::new("/h")));
+        assert_eq!(file.timeout, Some(20));
+        assert!(parse("").unwrap().dom0s.is_empty());
+    }
+
+    #[test]
+    fn errors_have_line_column_and_caret() {
+        for (text, start, why, caret) in [
+            ("timeout = 20\ndom = []\n", "/a.toml:2:1: ", "unknown field", "\n  dom = []\n  ^"),
+            ("dom0 = [\"xen1\"]", "/a.toml:1:9: ", "the account is missing", "\n          ^"),
+            ("timeout = 0", "/a.toml:1:11: ", "from 1 to 3600", "^"),
+            ("timeout = \"x\"", "/a.toml:1:11: ", "invalid type", "^"),
+            ("identity = \"k\"", "/a.toml:1:12: ", "begin with a /", "^"),
+            ("a = ", "/a.toml:1:", "", "^"),
+            ("timeout = 1\ntimeout = 2", "/a.toml:2:1: ", "duplicate", "^"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert_eq!(error.kind, Kind::Config);
+            assert!(error.message.starts_with(start), "{text}: {error}");
+            assert!(error.message.contains(why), "{text}: {error}");
+            assert!(error.message.ends_with(caret), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_command_line_wins() {
+        use clap::Parser;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("agent.toml");
+        std::fs::write(&path, "dom0 = [\"a@x\"]\nidentity = \"/k\"\ntimeout = 20\n").unwrap();
+        let config = path.to_str().unwrap();
+        let load = |more: &[&str]| {
+            let line = [&["xen-fence", "list", "--config", config], more].concat();
+            Settings::load(&Cli::try_parse_from(line).unwrap())
+        };
+        let settings = load(&[]).unwrap();
+        assert_eq!(settings.timeout, Duration::from_secs(20));
+        assert_eq!(settings.identity, Path::new("/k"));
+        let settings = load(&["--timeout", "3", "--dom0", "b@y", "--identity", "o"]).unwrap();
+        assert_eq!(settings.timeout, Duration::from_secs(3));
+        assert_eq!(settings.identity, Path::new("o"));
+        assert_eq!(settings.dom0s, [Endpoint::parse("b@y").unwrap()]);
+        assert_eq!(load(&["--dom0", "y"]).unwrap_err().kind, Kind::Usage);
+        assert_eq!(load(&["--dom0", "a@y", "--dom0", "a@y:22"]).unwrap_err().kind, Kind::Usage);
+        std::fs::remove_file(&path).unwrap();
+        let error = load(&[]).unwrap_err();
+        assert!(error.message.contains("does not exist"), "{error}");
+    }
+}

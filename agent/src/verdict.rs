@@ -1,0 +1,165 @@
+//! From the answers of all dom0s to one result: a word, an exit code, the lines of the answer.
+//!
+//! Pure, so that the rules stand in one place: unknown is never off, and one dom0 that did not
+//! answer keeps the others from saying off.
+
+use crate::ask::Answer;
+use crate::client::{Start, Success};
+use crate::exit::Exit;
+use crate::rehearsal::{self, Finding};
+use xen_fence_protocol::{Action, Level, Power, Request, StartedHow};
+
+/// What the whole call came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// The exit code.
+    pub(crate) exit: Exit,
+    /// A stable word for programs.
+    pub(crate) result: &'static str,
+    /// The answer, for standard output.
+    pub(crate) lines: Vec<String>,
+    /// What to know besides.
+    pub(crate) warnings: Vec<String>,
+    /// The findings of a rehearsal.
+    pub(crate) findings: Vec<Finding>,
+}
+
+impl Verdict {
+    fn new(exit: Exit, result: &'static str) -> Self {
+        Self { exit, result, lines: Vec::new(), warnings: Vec::new(), findings: Vec::new() }
+    }
+}
+
+/// Judges the answers. `here` is what a rehearsal found before any dom0 was asked.
+pub(crate) fn judge(request: &Request, answers: &[Answer], here: Vec<Finding>) -> Verdict {
+    match request.action() {
+        Action::Reset | Action::Off | Action::On => acted(request, answers),
+        Action::Status => status(request, answers),
+        Action::List => list(answers),
+        Action::Monitor | Action::Check => rehearsed(request, answers, here),
+    }
+}
+
+fn acted(request: &Request, answers: &[Answer]) -> Verdict {
+    let node = request.node().map_or("-", |node| node.as_str());
+    // Several dom0s are refused before any is asked: one answer, or none, which is no success.
+    let [answer] = answers else { return Verdict::new(Exit::Failed, "failed") };
+    let dom0 = answer.told.dom0.as_ref().map_or("dom0", |dom0| dom0.as_str());
+    match &answer.end {
+        Err(error) => Verdict::new(error.kind.exit(), error.kind.exit().word()),
+        Ok(Success::Fenced { how, start }) => {
+            let mut verdict = Verdict::new(Exit::Success, "fenced");
+            let mut line = format!("{node} fenced ({how}) by {dom0}");
+            match start {
+                Start::NotAsked => {}
+                Start::Started(StartedHow::Created) => line.push_str(", and started"),
+                Start::Started(StartedHow::Running) => line.push_str(", and running"),
+                Start::Unstarted(why) => {
+                    line.push_str(", not started");
+                    verdict.warnings.push(format!("{node} is off and stays off: {why}"));
+                }
+                Start::NotSeen(why) => {
+                    line.push_str(", its start was not seen");
+                    verdict
+                        .warnings
+                        .push(format!("{node} was fenced, but its start was not seen: {why}"));
+                }
+            }
+            verdict.lines.push(line);
+            verdict
+        }
+        Ok(Success::Started(how)) => {
+            let mut verdict = Verdict::new(Exit::Success, "started");
+            let line = match how {
+                StartedHow::Created => format!("{node} started by {dom0}"),
+                StartedHow::Running => format!("{node} runs on {dom0} already"),
+            };
+            verdict.lines.push(line);
+            verdict
+        }
+        // Cannot be: the conversation of these actions does not end like this. It is no success.
+        Ok(Success::Answered) => Verdict::new(Exit::Failed, "failed"),
+    }
+}
+
+fn status(request: &Request, answers: &[Answer]) -> Verdict {
+    let node = request.node().map_or("-", |node| node.as_str());
+    let said: Vec<Power> = answers
+        .iter()
+        .map(|answer| match (&answer.end, answer.told.seen.as_slice()) {
+            (Ok(_), [(_, power)]) => *power,
+            (Ok(_) | Err(_), _) => Power::Unknown,
+        })
+        .collect();
+    let power = if said.contains(&Power::On) {
+        Power::On
+    } else if !said.is_empty() && said.iter().all(|power| *power == Power::Off) {
+        Power::Off
+    } else {
+        Power::Unknown
+    };
+    let exit = match power {
+        Power::On | Power::Off => Exit::Success,
+        Power::Unknown => failures(answers).unwrap_or(Exit::Failed),
+    };
+    let mut verdict = Verdict::new(exit, power.word());
+    verdict.lines.push(format!("{node} {power}"));
+    verdict
+}
+
+fn list(answers: &[Answer]) -> Verdict {
+    let one = answers.len() == 1;
+    let exit = failures(answers).unwrap_or(Exit::Success);
+    let mut verdict =
+        Verdict::new(exit, if exit == Exit::Success { "listed" } else { exit.word() });
+    for answer in answers.iter().filter(|answer| answer.end.is_ok()) {
+        for (node, power) in &answer.told.seen {
+            verdict.lines.push(match (&answer.told.dom0, one) {
+                (Some(dom0), false) => format!("{node} {power} {dom0}"),
+                (Some(_) | None, _) => format!("{node} {power}"),
+            });
+        }
+    }
+    verdict
+}
+
+fn rehearsed(request: &Request, answers: &[Answer], here: Vec<Finding>) -> Verdict {
+    let mut findings = here;
+    for answer in answers {
+        let all = rehearsal::findings(answer);
+        findings.extend(all);
+    }
+    let failed = findings.iter().any(|finding| finding.level == Level::Fail);
+    let exit = match (failed, request.action()) {
+        (false, _) if answers.is_empty() => Exit::Failed,
+        (false, _) => Exit::Success,
+        // A monitor that did not get through says why in its code; a check says it in its lines.
+        (true, Action::Monitor) => failures(answers).unwrap_or(Exit::Failed),
+        (true, _) => Exit::Failed,
+    };
+    let mut verdict = Verdict::new(exit, if exit == Exit::Success { "ok" } else { "failed" });
+    for finding in &findings {
+        let level = match finding.level {
+            Level::Ok => "ok",
+            Level::Warn => "warn",
+            Level::Fail => "FAIL",
+        };
+        // A monitor is for programs that call often: it is silent about what is well.
+        if request.action() == Action::Check || finding.level != Level::Ok {
+            let node = finding.node.as_deref().unwrap_or("-");
+            verdict.lines.push(format!("{level:4} {node} {} {}", finding.step, finding.text));
+        }
+    }
+    verdict.findings = findings;
+    verdict
+}
+
+/// The exit code of the dom0s that failed: theirs where they agree, else simply failed.
+fn failures(answers: &[Answer]) -> Option<Exit> {
+    let mut exits = answers
+        .iter()
+        .filter_map(|answer| answer.end.as_ref().err())
+        .map(|error| error.kind.exit());
+    let first = exits.next()?;
+    Some(if exits.all(|exit| exit == first) { first } else { Exit::Failed })
+}

@@ -1,0 +1,346 @@
+//! The kill and its proof: promise 1.
+//!
+//! `fenced` means that no row of the node's UUID is in a full listing, in any state; that no
+//! device model or tapdisk which it had still runs; and that nothing is about to bring it back.
+//! Everything else, the toolstack's exit code included, proves nothing.
+
+use crate::acl::{Grant, Node};
+use crate::clock::{Clock, Moment};
+use crate::processes::{Process, Processes};
+use crate::target::{self, Ambiguous, Sighted};
+use crate::toolstack::{Listing, Toolstack, ToolstackError};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use xen_fence_protocol::{DESTROY, Failure, How, PROOF, Power};
+
+/// The parts of the host that a fence works with.
+#[derive(Clone, Copy)]
+pub struct Host<'a> {
+    /// The hypervisor's toolstack.
+    pub toolstack: &'a dyn Toolstack,
+    /// dom0's processes.
+    pub processes: &'a dyn Processes,
+    /// Time.
+    pub clock: &'a dyn Clock,
+}
+
+/// What one look at the host shows of a node.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    /// When the look began.
+    pub at: Moment,
+    /// Everything that was listed.
+    pub listing: Listing,
+    /// The node's own rows, living and dying.
+    pub rows: Vec<Sighted>,
+    /// The xl processes that may bring it back.
+    pub restarters: Vec<Process>,
+}
+
+/// Why a look at the host shows nothing that can be relied on.
+#[derive(Debug, thiserror::Error)]
+pub enum Blind {
+    /// The toolstack does not answer.
+    #[error(transparent)]
+    Toolstack(#[from] ToolstackError),
+    /// The listing contradicts the policy.
+    #[error(transparent)]
+    Ambiguous(#[from] Ambiguous),
+    /// The processes of dom0 cannot be looked at.
+    #[error("/proc cannot be read, so nothing can be proven: {0}")]
+    Processes(#[from] std::io::Error),
+}
+
+impl Sight {
+    /// Whether any of the node's domains lives.
+    #[must_use]
+    pub fn lives(&self) -> bool {
+        self.rows.iter().any(|sighted| sighted.row.lives())
+    }
+
+    /// What the sight says of the node to somebody who only asks. A corpse may still write and a
+    /// monitor may bring the node back, so neither of them is off.
+    #[must_use]
+    pub fn power(&self, host: &Host<'_>) -> Power {
+        let proves_absence = self.rows.is_empty() && !host.toolstack.restarts_by_itself();
+        match (self.lives(), proves_absence && self.restarters.is_empty()) {
+            (true, _) => Power::On,
+            (false, true) => Power::Off,
+            (false, false) => Power::Unknown,
+        }
+    }
+}
+
+impl Sight {
+    /// What stands against taking the node for off, besides a domain that lives.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<String> {
+        let corpse = self.rows.first().map(|sighted| corpse(sighted.row.domid));
+        corpse.or_else(|| {
+            self.restarters
+                .first()
+                .map(|xl| format!("{} (pid {}) still runs and may bring it back", xl.what, xl.pid))
+        })
+    }
+}
+
+fn corpse(domid: u32) -> String {
+    format!(
+        "domain {domid} is still dying, held by memory or I/O that dom0 has not finished \
+         (`xl list` shows it as (null) with the state d)"
+    )
+}
+
+impl Blind {
+    /// The word for it on the wire.
+    #[must_use]
+    pub const fn failure(&self) -> Failure {
+        match self {
+            Self::Toolstack(_) => Failure::Toolstack,
+            Self::Ambiguous(_) => Failure::Ambiguous,
+            Self::Processes(_) => Failure::Internal,
+        }
+    }
+}
+
+/// A granted fence that did not end in a proof. The node counts as alive.
+#[derive(Debug, PartialEq, Eq)]
+pub struct NotFenced {
+    /// The word for it on the wire.
+    pub failure: Failure,
+    /// The sentence.
+    pub text: String,
+}
+
+/// What happens during a fence that others have to know of while it goes on.
+pub trait Witness {
+    /// Every row of the node is dying or gone: the node can no longer ask for anything, and the
+    /// cluster's lock is not needed any more.
+    fn harmless(&mut self);
+    /// The fence has to kill again, and wants the lock back.
+    fn killing_again(&mut self);
+    /// It takes its time; the sentence says what it waits for.
+    fn waiting_for(&mut self, text: &str);
+}
+
+/// A domid that its destroy does not impress is destroyed this often, and then given up.
+const ATTEMPTS: u32 = 3;
+/// The first, the longest pause between two looks.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(250));
+/// Pause before a domain that still lives is destroyed again.
+const BEFORE_AGAIN: Duration = Duration::from_secs(1);
+/// A wait is worth a word after this.
+const WORTH_A_WORD: Duration = Duration::from_secs(1);
+
+impl Host<'_> {
+    /// Looks at the host once: a full listing, and the processes that may bring the node back.
+    ///
+    /// # Errors
+    /// [`Blind`] if what is seen cannot be relied on.
+    pub fn look(&self, node: &Node) -> Result<Sight, Blind> {
+        let sights = self.survey(std::slice::from_ref(node))?;
+        let missing = || Blind::Processes(std::io::Error::other("no sight"));
+        Ok(sights.into_iter().next().ok_or_else(missing)??)
+    }
+
+    /// Looks at several nodes in one listing; a contradiction about one concerns it alone.
+    ///
+    /// # Errors
+    /// [`Blind`] if nothing that is seen can be relied on.
+    pub fn survey(&self, nodes: &[Node]) -> Result<Vec<Result<Sight, Ambiguous>>, Blind> {
+        let at = self.clock.now();
+        // Restarters first: one that ends after this has its new domain in the listing below.
+        let restarters: Vec<Vec<Process>> =
+            nodes.iter().map(|node| self.processes.restarters(node)).collect::<Result<_, _>>()?;
+        let listing = self.toolstack.list()?;
+        let sight = |(node, restarters)| {
+            let rows = target::find(&listing, node)?;
+            Ok(Sight { at, listing: listing.clone(), rows, restarters })
+        };
+        Ok(nodes.iter().zip(restarters).map(sight).collect())
+    }
+
+    /// Kills the grant's node, which `sight` has just shown, and proves its death.
+    ///
+    /// # Errors
+    /// [`NotFenced`] with what stands against the proof when its time is up, or as soon as it is
+    /// clear that the node lives on.
+    pub fn fence(
+        &self,
+        grant: &Grant,
+        node: &Node,
+        sight: Sight,
+        witness: &mut dyn Witness,
+    ) -> Result<How, NotFenced> {
+        debug_assert!(
+            grant.action().kills() && grant.targets().iter().any(|t| t.name() == node.name())
+        );
+        let pursuit = Pursuit {
+            host: self,
+            node,
+            killed: BTreeMap::new(),
+            hung: Vec::new(),
+            killed_node: false,
+            writers: Vec::new(),
+        };
+        pursuit.run(sight, witness)
+    }
+}
+
+/// One fence under way.
+struct Pursuit<'a> {
+    host: &'a Host<'a>,
+    node: &'a Node,
+    /// How often each domid was destroyed, and when last.
+    killed: BTreeMap<u32, (u32, Moment)>,
+    /// The domids whose destroy did not end.
+    hung: Vec<u32>,
+    /// Whether a domain of the node itself was destroyed, not only a migration's shell.
+    killed_node: bool,
+    writers: Vec<Process>,
+}
+
+impl Pursuit<'_> {
+    fn run(mut self, first: Sight, witness: &mut dyn Witness) -> Result<How, NotFenced> {
+        let clock = self.host.clock;
+        let deadline = clock.now().after(PROOF);
+        let word_at = clock.now().after(WORTH_A_WORD);
+        let (mut pause, mut said, mut harmless) = (PAUSES.0, false, false);
+        self.note_writers(&first)?;
+        let mut sight = Ok(first);
+        loop {
+            let held_by = match &sight {
+                Ok(seen) => {
+                    if harmless && seen.lives() {
+                        witness.killing_again();
+                        harmless = false;
+                    }
+                    if self.kill_what_lives(seen)? {
+                        sight = self.host.look(self.node);
+                        continue;
+                    }
+                    if !harmless && !seen.lives() {
+                        witness.harmless();
+                        harmless = true;
+                    }
+                    match self.what_stands_against(seen) {
+                        None => return self.proven(),
+                        Some(obstacle) => obstacle,
+                    }
+                }
+                // A toolstack that fell silent may speak again; contradictions do not mend.
+                Err(Blind::Ambiguous(error)) => {
+                    return Err(NotFenced { failure: Failure::Ambiguous, text: error.to_string() });
+                }
+                Err(blind) => blind.to_string(),
+            };
+            if clock.now() >= deadline {
+                let failure = sight.as_ref().map_or_else(Blind::failure, |_| Failure::Dying);
+                let text = format!(
+                    "{} was killed, and its death is not proven after {} s: {held_by}",
+                    self.node.name(),
+                    PROOF.as_secs()
+                );
+                return Err(NotFenced { failure, text });
+            }
+            if !said && clock.now() >= word_at {
+                witness.waiting_for(&held_by);
+                said = true;
+            }
+            clock.sleep(pause);
+            pause = pause.saturating_mul(2).min(PAUSES.1);
+            sight = self.host.look(self.node);
+        }
+    }
+
+    /// Destroys every row that lives. Says whether it destroyed any.
+    fn kill_what_lives(&mut self, sight: &Sight) -> Result<bool, NotFenced> {
+        let mut destroyed = false;
+        let now = self.host.clock.now();
+        for Sighted { row, shell } in sight.rows.iter().filter(|sighted| sighted.row.lives()) {
+            let (times, last) = self.killed.get(&row.domid).copied().unwrap_or((0, now));
+            if times > 0 && now.since(last) < BEFORE_AGAIN {
+                continue;
+            }
+            if self.hung.contains(&row.domid) {
+                let text = format!(
+                    "the destroy of domain {} did not end within {} s, and {} lives on",
+                    row.domid,
+                    DESTROY.as_secs(),
+                    self.node.name()
+                );
+                return Err(NotFenced { failure: Failure::Toolstack, text });
+            }
+            if times >= ATTEMPTS {
+                let text = format!(
+                    "{} lives on as domain {} although it was destroyed {times} times; look at it \
+                     on dom0 with `xl list -v`",
+                    self.node.name(),
+                    row.domid
+                );
+                return Err(NotFenced { failure: Failure::Alive, text });
+            }
+            if times == 0 {
+                self.note_writers(sight)?;
+            }
+            // Its word is not believed, either way: a destroy can fail after the kill, or succeed
+            // without one. The next look decides. Only one that hangs is not tried again.
+            if let Err(ToolstackError::Command(_)) = self.host.toolstack.destroy(row.domid) {
+                self.hung.push(row.domid);
+            }
+            self.killed.insert(row.domid, (times.saturating_add(1), self.host.clock.now()));
+            self.killed_node |= !shell;
+            destroyed = true;
+        }
+        Ok(destroyed)
+    }
+
+    /// Remembers the processes that write for the node, before its death hides whose they were.
+    fn note_writers(&mut self, sight: &Sight) -> Result<(), NotFenced> {
+        let domids: Vec<u32> = sight.rows.iter().map(|sighted| sighted.row.domid).collect();
+        let found = self.host.processes.writers(self.node, &domids).map_err(|error| NotFenced {
+            failure: Failure::Internal,
+            text: Blind::Processes(error).to_string(),
+        })?;
+        for writer in found {
+            if !self.writers.contains(&writer) {
+                self.writers.push(writer);
+            }
+        }
+        Ok(())
+    }
+
+    /// The first thing that keeps this sight from being a proof.
+    fn what_stands_against(&self, sight: &Sight) -> Option<String> {
+        let living = sight.rows.iter().find(|sighted| sighted.row.lives());
+        if let Some(Sighted { row, .. }) = living {
+            return Some(format!("domain {} still lives", row.domid));
+        }
+        let writer = self.writers.iter().find(|writer| self.host.processes.lives(writer));
+        sight.obstacle().or_else(|| {
+            writer.map(|writer| format!("its {} (pid {}) still runs", writer.what, writer.pid))
+        })
+    }
+
+    fn proven(&self) -> Result<How, NotFenced> {
+        if self.killed_node {
+            return Ok(How::Killed);
+        }
+        if !self.killed.is_empty() {
+            return Ok(How::Shell);
+        }
+        if self.host.toolstack.restarts_by_itself() {
+            let text = format!(
+                "{} is in no listing, but {} restarts domains by itself, so absence does not \
+                 prove that it stays off",
+                self.node.name(),
+                self.host.toolstack.name()
+            );
+            return Err(NotFenced { failure: Failure::Dying, text });
+        }
+        Ok(How::Absent)
+    }
+}
+
+#[cfg(test)]
+mod tests;

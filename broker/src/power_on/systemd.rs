@@ -1,0 +1,108 @@
+//! Power-on by a transient unit of PID 1, where systemd runs.
+//!
+//! Asking is bounded: a PID 1 that does not answer is not waited for, and the condition on the
+//! token keeps a request that it carries out late from starting anything.
+
+use super::{Creating, ENVIRONMENT, PowerOn, Starter, Token, write_token};
+use crate::command;
+use std::path::Path;
+use std::time::Duration;
+use xen_fence_protocol::SYSTEMD;
+
+const RUN: &str = "/usr/bin/systemd-run";
+const CONTROL: &str = "/usr/bin/systemctl";
+/// sd_booted(3): this directory is there if and only if systemd is PID 1.
+const BOOTED: &str = "/run/systemd/system";
+/// Variables that systemd adds and no hand-made create has (systemd.exec(5)).
+const ADDED: &str =
+    "INVOCATION_ID JOURNAL_STREAM SYSTEMD_EXEC_PID MEMORY_PRESSURE_WATCH MEMORY_PRESSURE_WRITE";
+
+/// A unit of PID 1 that runs the toolstack's create.
+pub(super) struct Unit {
+    name: String,
+}
+
+/// Asks PID 1 for the unit; none if there is no systemd or it does not answer.
+pub(super) fn start(
+    power_on: &PowerOn<'_>,
+    create: &[String],
+    token: &Path,
+    output: &Path,
+) -> Option<Unit> {
+    if !Path::new(BOOTED).is_dir() {
+        return None;
+    }
+    let name = format!("xen-fence-{}-{}.service", power_on.group(), power_on.request);
+    // Before PID 1 hears of it, so that whoever calls it off knows what to kill.
+    write_token(token, &Token { unit: Some(name.clone()), leader: None }).ok()?;
+    let properties = [
+        // create leaves the monitor behind and ends: the unit lives as long as the monitor does.
+        "Type=forking".to_owned(),
+        "GuessMainPID=no".to_owned(),
+        // Stopping the unit, at shutdown for one, is no reason to kill a domain's device model.
+        "KillMode=process".to_owned(),
+        "IgnoreSIGPIPE=no".to_owned(),
+        "UMask=0022".to_owned(),
+        "TimeoutStartSec=infinity".to_owned(),
+        format!("UnsetEnvironment={ADDED}"),
+        format!("ConditionPathExists={}", token.display()),
+        format!("StandardOutput=append:{}", output.display()),
+        format!("StandardError=append:{}", output.display()),
+    ];
+    let mut args = vec!["--no-block".to_owned(), "--quiet".to_owned(), "--collect".to_owned()];
+    args.push(format!("--unit={name}"));
+    args.push(format!("--description=xen-fence powers on {}", power_on.node.domain()));
+    args.extend(properties.iter().map(|property| format!("--property={property}")));
+    args.extend(ENVIRONMENT.iter().map(|(key, value)| format!("--setenv={key}={value}")));
+    args.push("--".to_owned());
+    args.extend_from_slice(create);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match command::run(Path::new(RUN), &args, SYSTEMD) {
+        Ok(done) if done.status.success() => Some(Unit { name }),
+        Ok(_) | Err(_) => {
+            // Should PID 1 have taken the request all the same, two creates meet, and Xen refuses
+            // the second for its name; once the token is gone, the condition refuses it.
+            kill(&name);
+            None
+        }
+    }
+}
+
+/// Kills everything in the unit.
+pub(super) fn kill(unit: &str) {
+    let _gone = command::run(Path::new(CONTROL), &["kill", "--signal=KILL", unit], SYSTEMD);
+    let _stopped = command::run(Path::new(CONTROL), &["--no-block", "stop", unit], SYSTEMD);
+}
+
+impl Starter for Unit {
+    fn poll(&mut self) -> Creating {
+        let args = ["show", "--property=LoadState,ActiveState,Job", &self.name];
+        let Ok(done) = command::run(Path::new(CONTROL), &args, Duration::from_secs(5)) else {
+            return Creating::Going;
+        };
+        let says = |line: &str| done.stdout.lines().any(|said| said == line);
+        let waits_for_job = done
+            .stdout
+            .lines()
+            .any(|said| said.strip_prefix("Job=").is_some_and(|job| !job.is_empty() && job != "0"));
+        if says("ActiveState=active") {
+            Creating::Content
+        } else if says("LoadState=not-found")
+            || says("ActiveState=failed")
+            || (says("ActiveState=inactive") && !waits_for_job)
+        {
+            // Collected by PID 1, so ended: a domain that runs keeps its monitor's unit.
+            Creating::Failed
+        } else {
+            Creating::Going
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        Duration::from_millis(200)
+    }
+
+    fn stop(&mut self) {
+        kill(&self.name);
+    }
+}

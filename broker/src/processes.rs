@@ -1,0 +1,291 @@
+//! The processes of dom0 that matter to a death: those that may still write for the domain, and
+//! those that may bring it back.
+//!
+//! Writers leave no corpse: a device model or a tapdisk completes its queue from user space. An
+//! xl monitor re-creates a domain that rebooted itself, seconds after it was gone from every list.
+
+use crate::acl::Node;
+use crate::clock::Moment;
+use crate::{domain_config, xenstore};
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// One process, told apart from a later one with the same number by its start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its number.
+    pub pid: i32,
+    /// When it was started, in the kernel's ticks since boot (proc(5), stat, field 22).
+    pub started: u64,
+    /// What it is, for the person who has to look after it.
+    pub what: String,
+}
+
+/// What the fencing core asks of dom0's processes; the tests of the core bring their own.
+pub trait Processes {
+    /// Root's `xl` processes that may bring the node back: its monitor, or a create under way.
+    ///
+    /// # Errors
+    /// If the processes cannot be looked at; then nothing is proven.
+    fn restarters(&self, node: &Node) -> std::io::Result<Vec<Process>>;
+
+    /// The device models and tapdisks of the node, whose domains have these domids.
+    ///
+    /// # Errors
+    /// If the processes cannot be looked at; then nothing is proven.
+    fn writers(&self, node: &Node, domids: &[u32]) -> std::io::Result<Vec<Process>>;
+
+    /// Whether this very process still runs.
+    fn lives(&self, process: &Process) -> bool;
+}
+
+/// The processes of the host, as /proc shows them.
+#[derive(Clone, Copy, Debug)]
+pub struct ProcFs;
+
+impl Processes for ProcFs {
+    fn restarters(&self, node: &Node) -> std::io::Result<Vec<Process>> {
+        let mut found = Vec::new();
+        for entry in entries()? {
+            if entry.is_roots_xl() && entry.may_restart(node) {
+                found.push(entry.process(format!("xl ({})", entry.command_line())));
+            }
+        }
+        Ok(found)
+    }
+
+    fn writers(&self, node: &Node, domids: &[u32]) -> std::io::Result<Vec<Process>> {
+        let mut found = Vec::new();
+        let mut tapdisks = Vec::new();
+        for entry in entries()? {
+            if entry.name.starts_with("tapdisk") {
+                tapdisks.push(entry);
+            } else if entry.is_device_model_of(node, domids) {
+                found.push(entry.process(format!("device model {}", entry.name)));
+            }
+        }
+        if !tapdisks.is_empty() {
+            let disks = Disks::of(node, domids);
+            let own = tapdisks.iter().filter(|tapdisk| disks.may_be_written_by(tapdisk));
+            found.extend(own.map(|entry| entry.process(entry.name.clone())));
+        }
+        Ok(found)
+    }
+
+    fn lives(&self, process: &Process) -> bool {
+        Entry::of_pid(process.pid)
+            .is_some_and(|entry| entry.started == process.started && !entry.is_dead())
+    }
+}
+
+/// When a process was started, in the kernel's ticks since boot; none if it is not there.
+#[must_use]
+pub fn start_of(pid: i32) -> Option<u64> {
+    Entry::of_pid(pid).map(|entry| entry.started)
+}
+
+/// When the SSH connection was accepted through which this process was started: the start of
+/// sshd's process for it. Without an sshd above it, the start of this process.
+#[must_use]
+pub fn connection_accepted() -> Option<Moment> {
+    let own = Entry::of_pid(i32::try_from(std::process::id()).ok()?)?;
+    let mut oldest = own.started;
+    let mut above = Entry::of_pid(own.parent);
+    while let Some(entry) = above.filter(|entry| entry.pid > 1) {
+        above = Entry::of_pid(entry.parent);
+        // The listener has been there since long before, and its own parent is no sshd; where
+        // init accepts for sshd, the topmost sshd is the connection's, a moment older.
+        if entry.name.starts_with("sshd") {
+            if !above.as_ref().is_some_and(|above| above.name.starts_with("sshd")) {
+                break;
+            }
+            oldest = entry.started;
+        }
+    }
+    let ticks = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK).ok().flatten()?;
+    let millis = oldest.checked_mul(1000)?.checked_div(u64::try_from(ticks).ok()?)?;
+    Some(Moment::since_boot(Duration::from_millis(millis)))
+}
+
+/// One directory of /proc.
+struct Entry {
+    pid: i32,
+    parent: i32,
+    name: String,
+    state: char,
+    started: u64,
+}
+
+fn entries() -> std::io::Result<Vec<Entry>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let pid = name.to_str().and_then(|name| name.parse().ok());
+        // A process that ends while it is looked at has nothing left to write or to restart.
+        found.extend(pid.and_then(Entry::of_pid).filter(|entry| !entry.is_dead()));
+    }
+    Ok(found)
+}
+
+impl Entry {
+    fn of_pid(pid: i32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // The name stands in parentheses and may itself hold any byte, parentheses too.
+        let (head, tail) = stat.rsplit_once(") ")?;
+        let (_, name) = head.split_once(" (")?;
+        let mut fields = tail.split(' ');
+        let state = fields.next()?.chars().next()?;
+        let parent = fields.next()?.parse().ok()?;
+        // The state is field 3 of proc(5), the parent 4, the start 22.
+        let started = fields.nth(17)?.parse().ok()?;
+        Some(Self { pid, parent, name: name.to_owned(), state, started })
+    }
+
+    fn process(&self, what: String) -> Process {
+        Process { pid: self.pid, started: self.started, what }
+    }
+
+    /// A zombie has closed its files; its writes are done.
+    fn is_dead(&self) -> bool {
+        matches!(self.state, 'Z' | 'X')
+    }
+
+    fn path(&self, file: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/{file}", self.pid))
+    }
+
+    fn args(&self) -> Vec<String> {
+        let bytes = fs::read(self.path("cmdline")).unwrap_or_default();
+        bytes
+            .split(|byte| *byte == 0)
+            .map(|arg| String::from_utf8_lossy(arg).into_owned())
+            .filter(|arg| !arg.is_empty())
+            .collect()
+    }
+
+    fn command_line(&self) -> String {
+        self.args().join(" ")
+    }
+
+    fn is_roots_xl(&self) -> bool {
+        let called_xl = self.name == "xl"
+            || fs::read_link(self.path("exe"))
+                .is_ok_and(|exe| exe.file_name() == Some("xl".as_ref()));
+        called_xl && fs::metadata(self.path("")).is_ok_and(|dir| dir.uid() == 0)
+    }
+
+    fn may_restart(&self, node: &Node) -> bool {
+        let config = node.config();
+        let names_config = self.args().iter().skip(1).any(|arg| {
+            let arg = Path::new(arg);
+            config.is_some_and(|config| arg == config || arg.file_name() == config.file_name())
+        });
+        names_config
+            || self.open_files().iter().any(|file| is_monitor_log(file, node.domain().as_str()))
+    }
+
+    fn open_files(&self) -> Vec<PathBuf> {
+        let Ok(fds) = fs::read_dir(self.path("fd")) else { return Vec::new() };
+        fds.flatten().filter_map(|fd| fs::read_link(fd.path()).ok()).collect()
+    }
+
+    /// libxl starts qemu as `… -xen-domid N … -name NAME …` (libxl_dm.c), for HVM guests and for
+    /// disks of PV guests alike.
+    fn is_device_model_of(&self, node: &Node, domids: &[u32]) -> bool {
+        let args = self.args();
+        let value_of = |flag: &str| {
+            args.iter().position(|arg| arg == flag).and_then(|at| args.get(at.saturating_add(1)))
+        };
+        let Some(domid) = value_of("-xen-domid") else { return false };
+        let name = value_of("-name").and_then(|name| name.split(',').next());
+        domid.parse().is_ok_and(|domid| domids.contains(&domid))
+            || name == Some(node.domain().as_str())
+    }
+}
+
+/// Whether a file is the log that xl's monitor of this domain keeps open: `xl-NAME.log`, also
+/// while it comes in by a migration, also when rotated away under it (xl_utils.c, do_daemonize).
+fn is_monitor_log(file: &Path, domain: &str) -> bool {
+    let Some(name) = file.file_name().and_then(OsStr::to_str) else { return false };
+    [format!("xl-{domain}.log"), format!("xl-{domain}--incoming.log")].iter().any(|log| {
+        name.strip_prefix(log.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', ' ']))
+    })
+}
+
+/// The disks of a node, and which of them somebody else writes to as well.
+struct Disks {
+    own: Vec<PathBuf>,
+    others: Vec<PathBuf>,
+    complete: bool,
+}
+
+impl Disks {
+    fn of(node: &Node, domids: &[u32]) -> Self {
+        let mut own = domain_config::disks(node);
+        let mut others = Vec::new();
+        let backends = xenstore::backend_disks();
+        let complete = backends.is_ok();
+        for (domid, disk) in backends.unwrap_or_default() {
+            if domids.contains(&domid) { own.push(disk) } else { others.push(disk) }
+        }
+        Self { own, others, complete }
+    }
+
+    /// A tapdisk whose image a living neighbour names too is not waited for: it may be the
+    /// neighbour's. Where xenstore cannot say whose image it is, it may be the node's.
+    fn may_be_written_by(&self, tapdisk: &Entry) -> bool {
+        let open = tapdisk.open_files();
+        let own = |file: &PathBuf| self.own.contains(file) && !self.others.contains(file);
+        open.is_empty() || open.iter().any(own) || (!self.complete && self.own.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_very_process_lives_and_another_start_of_its_number_does_not() {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let own = Entry::of_pid(pid).unwrap().process("test".to_owned());
+        assert!(ProcFs.lives(&own));
+        assert!(!ProcFs.lives(&Process { started: own.started + 1, ..own }));
+    }
+
+    #[test]
+    fn a_zombie_is_dead() {
+        let mut child = std::process::Command::new("/bin/true").spawn().unwrap();
+        let pid = i32::try_from(child.id()).unwrap();
+        let started = Entry::of_pid(pid).map_or(0, |entry| entry.started);
+        while !Entry::of_pid(pid).is_none_or(|entry| entry.is_dead()) {
+            std::thread::yield_now();
+        }
+        assert!(!ProcFs.lives(&Process { pid, started, what: String::new() }));
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn only_logs_of_the_domain_itself_make_a_monitor() {
+        for yes in [
+            "/var/log/xen/xl-alpha-node2.log",
+            "/var/log/xen/xl-alpha-node2.log.1",
+            "/var/log/xen/xl-alpha-node2.log (deleted)",
+            "/var/log/xen/xl-alpha-node2--incoming.log",
+        ] {
+            assert!(is_monitor_log(Path::new(yes), "alpha-node2"), "{yes}");
+        }
+        for no in [
+            "/var/log/xen/xl-alpha-node22.log",
+            "/var/log/xen/xl-alpha-node2x.log",
+            "/var/log/xen/xl-xalpha-node2.log",
+            "/var/log/xen/xl-alpha-node2.logs",
+            "/dev/null",
+        ] {
+            assert!(!is_monitor_log(Path::new(no), "alpha-node2"), "{no}");
+        }
+    }
+}

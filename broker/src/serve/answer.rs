@@ -1,0 +1,20 @@
+//! status and list: what dom0 sees, and nothing else. They take no lock and wait for none.
+
+use super::case::{Case, End, Work};
+use crate::journal::Event;
+use crate::syslog::Severe;
+use xen_fence_protocol::{Body, Power};
+
+/// Answers with a line for each node that the grant is about, from one listing.
+pub(super) fn give(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), End> {
+    let nodes = work.grant.targets();
+    let mut seen = Vec::new();
+    for (node, sight) in nodes.iter().zip(work.host.survey(nodes)?) {
+        // A contradiction between policy and listing says nothing about the node.
+        let power = sight.map_or(Power::Unknown, |sight| sight.power(&work.host));
+        seen.push(format!("{} {power}", node.name()));
+        case.session.say(Body::Seen { node: node.name().clone(), power });
+    }
+    case.record(Event::Answer, Severe::Notice, "answered", &seen.join(", "));
+    Ok(())
+}

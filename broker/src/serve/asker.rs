@@ -1,0 +1,36 @@
+//! The node that asks: a dead one shoots nobody, not even with a request that it sent alive.
+
+use super::case::{End, Work};
+use crate::fence::Sight;
+use crate::processes::connection_accepted;
+use crate::state::{Phase, Remembered};
+use crate::target;
+use xen_fence_protocol::{Asker, Refusal};
+
+/// Where the asker is; refuses one that is dying, or was fenced after its connection was accepted.
+pub(super) fn find(work: &Work<'_>, sight: &Sight, before: &Remembered) -> Result<Asker, End> {
+    let Some(asker) = work.grant.asker() else { return Ok(Asker::Operator) };
+    let dead = |why: &str| {
+        let text = format!("{} asks, and {why}; a dead node shoots nobody", asker.name());
+        End::refuse(Refusal::AskerDying, &text)
+    };
+    if let Some(fence) = before.fence_of(asker.name()) {
+        let since = connection_accepted().map_or(0, crate::clock::Moment::millis);
+        match fence.phase {
+            Phase::Killing if work.host.processes.lives(&fence.broker()) => {
+                return Err(dead("it is being killed"));
+            }
+            Phase::Fenced if fence.at_ms >= since => {
+                return Err(dead("it was fenced after it had asked"));
+            }
+            Phase::Killing | Phase::Fenced | Phase::Failed => {}
+        }
+    }
+    // A listing that contradicts the policy about the asker says nothing about where it is.
+    let rows = target::find(&sight.listing, asker).unwrap_or_default();
+    match (rows.is_empty(), rows.iter().any(|sighted| sighted.row.lives())) {
+        (true, _) => Ok(Asker::Elsewhere),
+        (false, true) => Ok(Asker::Here),
+        (false, false) => Err(dead("its domain is dying")),
+    }
+}

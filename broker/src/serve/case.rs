@@ -1,0 +1,184 @@
+//! One request as it goes on: the session, the records, and the parts of the host it works with.
+
+use super::House;
+use crate::acl::{Grant, Node, PolicyError};
+use crate::clock::Moment;
+use crate::fence::{Blind, Host, NotFenced};
+use crate::identity::{Identity, Unproven};
+use crate::journal::Event;
+use crate::names::ClusterName;
+use crate::processes::ProcFs;
+use crate::recorder::Recorder;
+use crate::session::Session;
+use crate::settings::SettingsError;
+use crate::state::State;
+use crate::syslog::Severe;
+use crate::toolstack::Toolstack;
+use std::path::{Path, PathBuf};
+use xen_fence_protocol::{Body, Failure, Note, Refusal, Request, RequestId, Text};
+
+/// How a request ends when it does not end well.
+#[derive(Debug)]
+pub(super) enum End {
+    /// Nothing was touched.
+    Refused { reason: Refusal, told: String, recorded: String },
+    /// It was granted and did not succeed.
+    Failed { reason: Failure, text: String },
+    /// The agent went away before anything was touched; the words say when.
+    Gone(&'static str),
+}
+
+impl End {
+    pub(super) fn refuse(reason: Refusal, text: &str) -> Self {
+        Self::Refused { reason, told: text.to_owned(), recorded: text.to_owned() }
+    }
+
+    pub(super) fn unproven(unproven: Unproven) -> Self {
+        Self::Refused {
+            reason: Refusal::Identity,
+            told: "this host does not know who you are; its administrator finds the reason in the \
+                   host's log"
+                .to_owned(),
+            recorded: unproven.why,
+        }
+    }
+
+    pub(super) fn policy(error: &PolicyError) -> Self {
+        Self::Refused {
+            reason: Refusal::Policy,
+            told: error.short().to_owned(),
+            recorded: error.one_line(),
+        }
+    }
+
+    pub(super) fn settings(error: &SettingsError) -> Self {
+        Self::Refused {
+            reason: Refusal::Policy,
+            told:
+                "this host's broker.toml is broken, so it serves nobody; its administrator finds \
+                   the reason in the host's log"
+                    .to_owned(),
+            recorded: error.to_string(),
+        }
+    }
+}
+
+impl From<Blind> for End {
+    fn from(blind: Blind) -> Self {
+        Self::Failed { reason: blind.failure(), text: blind.to_string() }
+    }
+}
+
+impl From<NotFenced> for End {
+    fn from(not: NotFenced) -> Self {
+        Self::Failed { reason: not.failure, text: not.text }
+    }
+}
+
+/// One request.
+pub(super) struct Case<'a, 'fd> {
+    pub(super) house: &'a House<'a>,
+    pub(super) session: &'a mut Session<'fd>,
+    pub(super) recorder: Recorder,
+    /// When the request line had been read.
+    pub(super) asked_at: Moment,
+}
+
+/// What is known once a request is granted, and the host that it is carried out on.
+pub(super) struct Work<'a> {
+    pub(super) id: RequestId,
+    pub(super) cluster: ClusterName,
+    pub(super) grant: Grant,
+    pub(super) host: Host<'a>,
+    run: &'a Path,
+}
+
+impl<'a> Work<'a> {
+    pub(super) fn new(
+        house: &'a House<'a>,
+        request: &Request,
+        cluster: ClusterName,
+        grant: Grant,
+        toolstack: &'a dyn Toolstack,
+    ) -> Self {
+        let host = Host { toolstack, processes: &ProcFs, clock: house.clock };
+        Self { id: request.id(), cluster, grant, host, run: house.run }
+    }
+
+    /// The node that a granted reset, off, on or status is about.
+    pub(super) fn target(&self) -> Result<&Node, End> {
+        match self.grant.targets() {
+            [node] => Ok(node),
+            _ => Err(End::Failed {
+                reason: Failure::Internal,
+                text: "the grant does not name one node; nothing was touched".to_owned(),
+            }),
+        }
+    }
+
+    pub(super) fn lock_path(&self) -> PathBuf {
+        self.run.join(format!("{}.lock", self.cluster))
+    }
+
+    pub(super) fn state(&self) -> State {
+        State::at(self.run.join(format!("{}.state", self.cluster)))
+    }
+
+    /// Where power-ons under way leave their tokens.
+    pub(super) fn starts(&self) -> PathBuf {
+        self.run.join("starts")
+    }
+}
+
+impl<'a, 'fd> Case<'a, 'fd> {
+    pub(super) fn open(
+        house: &'a House<'a>,
+        session: &'a mut Session<'fd>,
+        identity: &Result<Identity, Unproven>,
+    ) -> Self {
+        let cluster = match identity {
+            Ok(identity) => Some(&identity.cluster),
+            Err(unproven) => unproven.cluster.as_ref(),
+        };
+        let mut recorder = Recorder::new(house.journals, cluster);
+        if let Ok(identity) = identity {
+            recorder.asked_by(identity);
+        }
+        Self { house, session, recorder, asked_at: house.clock.now() }
+    }
+
+    pub(super) fn asked_for(&mut self, request: &Request) {
+        self.session.answers_to(request.id());
+        self.recorder.asked_for(request);
+        self.asked_at = self.house.clock.now();
+    }
+
+    /// Records something; a record that is missing from the journal is said, and stops nothing.
+    pub(super) fn record(&mut self, event: Event, severe: Severe, result: &str, text: &str) {
+        if let Err(lost) = self.recorder.record(event, severe, result, text) {
+            self.note(Note::Journal, &lost);
+        }
+    }
+
+    pub(super) fn note(&mut self, about: Note, text: &str) {
+        self.session.say(Body::Note { about, text: Text::escaped(text) });
+    }
+
+    /// Answers and records the end of the request.
+    pub(super) fn close(mut self, end: Result<(), End>) {
+        match end {
+            Ok(()) => self.session.say(Body::Done),
+            Err(End::Refused { reason, told, recorded }) => {
+                self.record(Event::Refused, Severe::Warning, reason.word(), &recorded);
+                self.session.say(Body::Refused { reason, text: Text::escaped(&told) });
+            }
+            Err(End::Failed { reason, text }) => {
+                self.record(Event::Outcome, Severe::Error, reason.word(), &text);
+                self.session.say(Body::Failed { reason, text: Text::escaped(&text) });
+            }
+            Err(End::Gone(when)) => {
+                self.record(Event::Note, Severe::Notice, "gone", &format!("the agent left {when}"));
+            }
+        }
+    }
+}

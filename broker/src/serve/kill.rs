@@ -1,0 +1,257 @@
+//! reset and off: steps 4 to 8 of the chain, in their order.
+
+use super::case::{Case, End, Work};
+use super::{asker, standoff};
+use crate::acl::Node;
+use crate::clock::Clock;
+use crate::detach;
+use crate::fence::{Sight, Witness};
+use crate::journal::Event;
+use crate::lock::Lock;
+use crate::power_on;
+use crate::processes::start_of;
+use crate::session::{Heard, Session};
+use crate::state::{Fence, Phase, Remembered, State};
+use crate::syslog::Severe;
+use std::path::PathBuf;
+use std::time::Duration;
+use xen_fence_protocol::{
+    Action, Body, ClientLine, Failure, GO_BY, How, LOOK_UP_FRESH, Note, PROOF, Power, Refusal,
+    Text, WAIT_IN_ALL,
+};
+
+/// Pause while another request proves the death of the same node.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Carries out a granted reset or off.
+pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), End> {
+    let node = work.target()?;
+    // Step 4: the lock, the target, and what stands against it.
+    let (lock, before) = take_lock(case, work, node)?;
+    let sight = work.host.look(node)?;
+    case.recorder.aims_at(node, sight.rows.first().map(|sighted| sighted.row.domid));
+    let asker = asker::find(work, &sight, &before)?;
+    let powers_on = work.grant.action() == Action::Reset && super::start::is_possible(case, node);
+    let earlier = earlier_attempt(case, work, node, &before, &sight)?;
+
+    // Step 5: only a living asker can answer this.
+    let power = sight.power(&work.host);
+    let lock = standoff::ready(case, work, node.name(), power, asker, lock)?;
+
+    if let Some(earlier) = earlier {
+        return join(case, work, node, &earlier, powers_on);
+    }
+
+    // Step 6: from here on nothing stops it short.
+    if let Err(why) = detach::leave_session() {
+        case.note(Note::Cgroup, &format!("the broker could not leave its cgroup: {why}"));
+    }
+    case.record(Event::Intent, Severe::Notice, "killing", work.grant.rule());
+    let called_off = power_on::call_off(&work.starts(), &work.cluster, node, work.host.processes);
+    let old = work.host.clock.now().since(sight.at) > LOOK_UP_FRESH;
+    let sight = if called_off || old { work.host.look(node)? } else { sight };
+    remember(case, work, node, Phase::Killing);
+    let mut scene = Scene {
+        session: case.session,
+        clock: case.house.clock,
+        path: work.lock_path(),
+        lock: Some(lock),
+    };
+    let ended = work.host.fence(&work.grant, node, sight, &mut scene);
+    drop(scene);
+
+    // Step 7: written, then answered.
+    remember(case, work, node, if ended.is_ok() { Phase::Fenced } else { Phase::Failed });
+    let how = ended?;
+    if how == How::Shell {
+        return Err(shell_only(node));
+    }
+    answer(case, node, how);
+
+    // Step 8: apart from the agent's session, and after its answer.
+    if powers_on {
+        super::start::after_fence(case, work, node);
+    } else if work.grant.action() == Action::Reset {
+        super::start::left_off(case, node);
+    }
+    second_look(case, work, node);
+    Ok(())
+}
+
+/// Takes the cluster's lock, once no other request is proving the death of this node. Tells what
+/// is remembered of the time before.
+pub(super) fn take_lock(
+    case: &mut Case<'_, '_>,
+    work: &Work<'_>,
+    node: &Node,
+) -> Result<(Lock, Remembered), End> {
+    let deadline = case.asked_at.after(GO_BY);
+    let busy = |what: &str| {
+        let text = format!("{what}; nothing was touched, ask again");
+        End::refuse(Refusal::Busy, &text)
+    };
+    loop {
+        let session = &mut *case.session;
+        let taken = Lock::take(&work.lock_path(), work.host.clock, deadline, || {
+            session.has_spoken() || session.is_gone()
+        });
+        case.nothing_early()?;
+        if case.session.is_gone() {
+            return Err(End::Gone("while it waited for the cluster's lock"));
+        }
+        let lock = taken.map_err(|error| End::Failed {
+            reason: Failure::Internal,
+            text: format!("{} cannot be locked: {error}", work.lock_path().display()),
+        })?;
+        let Some(lock) = lock else {
+            return Err(busy("another request of this cluster holds its lock"));
+        };
+        let before = work.state().recall();
+        if let Some(damage) = &before.damage {
+            case.note(Note::State, &format!("{damage}; a repeated request may kill twice"));
+        }
+        let proving = before.fence_of(node.name()).is_some_and(|fence| {
+            fence.phase == Phase::Killing && work.host.processes.lives(&fence.broker())
+        });
+        if !proving {
+            return Ok((lock, before));
+        }
+        drop(lock);
+        if work.host.clock.now() >= deadline {
+            return Err(busy("the death of this node is being proven for another request"));
+        }
+        work.host.clock.sleep(PAUSE);
+    }
+}
+
+/// The earlier fence that already is what this request asks for, if there is one: promise 4.
+fn earlier_attempt(
+    case: &Case<'_, '_>,
+    work: &Work<'_>,
+    node: &Node,
+    before: &Remembered,
+    sight: &Sight,
+) -> Result<Option<Fence>, End> {
+    let earlier = before.fence_of(node.name()).filter(|fence| fence.phase == Phase::Fenced);
+    let Some(earlier) = earlier else { return Ok(None) };
+    let retried = earlier.is_of(work.id);
+    match work.grant.action() {
+        // The very same request, or one that was read while this death was being proven.
+        Action::Reset if retried || earlier.at_ms >= case.asked_at.millis() => {
+            Ok(Some(earlier.clone()))
+        }
+        Action::Off if retried && sight.lives() => Err(End::Failed {
+            reason: Failure::Alive,
+            text: format!(
+                "{} was fenced by this very request and has been powered on since; it is not \
+                 killed twice",
+                node.name()
+            ),
+        }),
+        // Any other off asks for a proof of its own, which costs nothing if the node is off.
+        Action::Reset
+        | Action::Off
+        | Action::On
+        | Action::Status
+        | Action::List
+        | Action::Monitor
+        | Action::Check => Ok(None),
+    }
+}
+
+/// Answers with an earlier fence's outcome.
+fn join(
+    case: &mut Case<'_, '_>,
+    work: &Work<'_>,
+    node: &Node,
+    earlier: &Fence,
+    powers_on: bool,
+) -> Result<(), End> {
+    let text = format!("{} was fenced by request {}", node.name(), earlier.request);
+    case.record(Event::Outcome, Severe::Notice, "fenced joined", &text);
+    case.session.say(Body::Fenced { node: node.name().clone(), how: How::Joined });
+    if earlier.restarts {
+        case.note(Note::Progress, &format!("request {} powers it on", earlier.request));
+    } else if powers_on {
+        super::start::after_fence(case, work, node);
+    }
+    Ok(())
+}
+
+fn answer(case: &mut Case<'_, '_>, node: &Node, how: How) {
+    let (result, text) = match how {
+        How::Killed => ("fenced killed", "destroyed, and its death is proven"),
+        How::Absent => ("fenced absent", "it was off already, and that is proven"),
+        How::Joined => ("fenced joined", "an earlier request fenced it"),
+        How::Shell => ("fenced shell", "only what a migration left behind was destroyed"),
+    };
+    case.record(Event::Outcome, Severe::Notice, result, text);
+    case.session.say(Body::Fenced { node: node.name().clone(), how });
+}
+
+fn shell_only(node: &Node) -> End {
+    End::Failed {
+        reason: Failure::Alive,
+        text: format!(
+            "{} has migrated away; only the shell that it left here was destroyed, and the node \
+             may live on another host",
+            node.name()
+        ),
+    }
+}
+
+/// Writes down how far the fence is; without it promise 4 is not kept, and the reply says so.
+fn remember(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, phase: Phase) {
+    let pid = i32::try_from(std::process::id()).unwrap_or(0);
+    let fence = Fence {
+        request: work.id.to_string(),
+        restarts: work.grant.action() == Action::Reset,
+        phase,
+        at_ms: work.host.clock.now().millis(),
+        pid,
+        started: start_of(pid).unwrap_or(0),
+    };
+    let state: State = work.state();
+    if let Err(lost) = state.remember(node.name(), fence, work.host.clock) {
+        case.note(Note::State, &format!("{lost}; a repeated request may kill twice"));
+    }
+}
+
+/// An agent that has more dom0s to hear asks to look again when all have answered: a domain can
+/// migrate between two answers. It announces that with a `wait` behind its `go`.
+fn second_look(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) {
+    if !matches!(case.session.hear(Duration::ZERO), Heard::Line(ClientLine::Wait(id)) if id == work.id)
+    {
+        return;
+    }
+    if !matches!(case.session.hear(WAIT_IN_ALL), Heard::Line(ClientLine::Look(id)) if id == work.id)
+    {
+        return;
+    }
+    let power = work.host.look(node).map_or(Power::Unknown, |sight| sight.power(&work.host));
+    case.session.say(Body::Seen { node: node.name().clone(), power });
+}
+
+/// The fence as the rest of the world sees it: its lock and its words to the agent.
+struct Scene<'a, 'fd> {
+    session: &'a mut Session<'fd>,
+    clock: &'a dyn Clock,
+    path: PathBuf,
+    lock: Option<Lock>,
+}
+
+impl Witness for Scene<'_, '_> {
+    fn harmless(&mut self) {
+        self.lock = None;
+    }
+
+    fn killing_again(&mut self) {
+        // Whoever holds it does so for seconds. A lock that cannot be had stops no kill.
+        let deadline = self.clock.now().after(PROOF);
+        self.lock = Lock::take(&self.path, self.clock, deadline, || false).ok().flatten();
+    }
+
+    fn waiting_for(&mut self, text: &str) {
+        self.session.say(Body::Note { about: Note::Progress, text: Text::escaped(text) });
+    }
+}

@@ -1,0 +1,225 @@
+//! check and monitor: would a fence work right now? The same decision, the same target, no lock,
+//! no `go` that could follow.
+//!
+//! `check` tells one caller about its nodes. `monitor` names none: it fails if no kill by this
+//! cluster's nodes could succeed, and warns of what concerns single nodes.
+
+use super::case::{Case, End, Work};
+use crate::acl::Node;
+use crate::fence::{Blind, Sight};
+use crate::journal::{Event, Journal};
+use crate::lock::make_private_dir;
+use crate::state::Phase;
+use crate::syslog::Severe;
+use crate::target::Ambiguous;
+use crate::{domain_config, syslog};
+use std::fs;
+use xen_fence_protocol::{Action, Body, LISTING, Level, NodeName, Step, Text};
+
+/// A listing that takes longer than this is worth a warning: three of them make a fence.
+const SLOW_LISTING: std::time::Duration = std::time::Duration::from_secs(3);
+
+/// What a rehearsal found, and of which node.
+struct Finding {
+    node: Option<NodeName>,
+    level: Level,
+    step: &'static str,
+    text: String,
+}
+
+/// Rehearses and reports.
+pub(super) fn report(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), End> {
+    let mut findings = vec![granted(work)];
+    findings.extend(of_host(case, work));
+    let begun = work.host.clock.now();
+    let nodes = work.grant.targets();
+    match work.host.survey(nodes) {
+        Ok(sights) => {
+            findings.push(toolstack_answers(work, begun));
+            let of_nodes: Vec<Finding> = nodes
+                .iter()
+                .zip(&sights)
+                .flat_map(|(node, sight)| of_node(work, node, sight))
+                .collect();
+            if work.grant.action() == Action::Monitor {
+                findings.extend(summary(nodes.len(), &of_nodes));
+            } else {
+                findings.extend(of_nodes);
+            }
+        }
+        Err(blind) => findings.push(toolstack_silent(&blind)),
+    }
+    let worst = findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Fail);
+    for finding in findings {
+        say(case, finding);
+    }
+    let (severe, text) = match worst {
+        Level::Ok => (Severe::Notice, "a fence would work"),
+        Level::Warn => (Severe::Notice, "a fence would work, with something to mend"),
+        Level::Fail => (Severe::Warning, "a fence would fail"),
+    };
+    case.record(Event::Rehearsal, severe, worst.word(), text);
+    Ok(())
+}
+
+fn say(case: &mut Case<'_, '_>, finding: Finding) {
+    let Finding { node, level, step, text } = finding;
+    // The steps are words of this file, all well formed.
+    let Ok(step) = Step::parse(step) else { return };
+    case.session.say(Body::Finding { node, level, step, text: Text::escaped(&text) });
+}
+
+/// A finding about the host or the cluster.
+fn found(level: Level, step: &'static str, text: impl Into<String>) -> Finding {
+    Finding { node: None, level, step, text: text.into() }
+}
+
+/// What the policy lets this caller do.
+fn granted(work: &Work<'_>) -> Finding {
+    let actions = work.grant.caller_actions();
+    let listed: Vec<&str> = actions.iter().map(|action| action.word()).collect();
+    let kills = actions.iter().any(|action| action.kills());
+    // An operator who only watches is not meant to kill; a node is.
+    let level = if kills || work.grant.asker().is_none() { Level::Ok } else { Level::Fail };
+    let text = format!("{} may {} ({})", work.grant.caller(), listed.join(", "), work.grant.rule());
+    found(level, "policy", text)
+}
+
+/// What could hold up or hide a fence on this host.
+fn of_host(case: &Case<'_, '_>, work: &Work<'_>) -> Vec<Finding> {
+    let journal = Journal::at(case.house.journals.join(format!("{}.jsonl", work.cluster)));
+    let writable = make_private_dir(case.house.run).and_then(|()| {
+        let probe = case.house.run.join(format!("{}.probe", work.cluster));
+        fs::write(&probe, "")?;
+        fs::remove_file(&probe)
+    });
+    vec![
+        outcome("journal", journal.probe(), "it can be written", |why| {
+            format!("{why}; a fence works, and only syslog has its record")
+        }),
+        outcome(
+            "state",
+            writable.map_err(|error| format!("{}: {error}", case.house.run.display())),
+            "it can be written",
+            |why| format!("{why}; a fence needs its lock there"),
+        ),
+        outcome("syslog", syslog::probe(), "it is read", |why| {
+            format!(
+                "{why}; a login through the host's own sshd can hang on that, one through the \
+                 dedicated sshd does not"
+            )
+        }),
+        outcome("host-name", own_name_is_in_hosts(), "it is in /etc/hosts", |why| {
+            format!("{why}; sudo asks DNS for it then, and waits 20 s when DNS is silent")
+        }),
+    ]
+}
+
+fn outcome(
+    step: &'static str,
+    result: Result<(), String>,
+    good: &str,
+    bad: impl Fn(String) -> String,
+) -> Finding {
+    match result {
+        Ok(()) => found(Level::Ok, step, good),
+        Err(why) => found(Level::Warn, step, bad(why)),
+    }
+}
+
+fn own_name_is_in_hosts() -> Result<(), String> {
+    let name = nix::unistd::gethostname().unwrap_or_default();
+    let name = name.to_string_lossy();
+    let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
+    let known = hosts.lines().any(|line| {
+        let line = line.split('#').next().unwrap_or_default();
+        line.split_whitespace().skip(1).any(|alias| alias.eq_ignore_ascii_case(&name))
+    });
+    if known { Ok(()) } else { Err(format!("this host's name {name} is not in /etc/hosts")) }
+}
+
+fn toolstack_answers(work: &Work<'_>, begun: crate::clock::Moment) -> Finding {
+    let took = work.host.clock.now().since(begun);
+    let text =
+        format!("{} listed all domains in {} ms", work.host.toolstack.name(), took.as_millis());
+    if took > SLOW_LISTING {
+        found(
+            Level::Warn,
+            "toolstack",
+            format!("{text}; a listing may take {} s", LISTING.as_secs()),
+        )
+    } else {
+        found(Level::Ok, "toolstack", text)
+    }
+}
+
+fn toolstack_silent(blind: &Blind) -> Finding {
+    found(Level::Fail, "toolstack", format!("{blind}; no fence works on this host now"))
+}
+
+/// What concerns one node.
+fn of_node(work: &Work<'_>, node: &Node, sight: &Result<Sight, Ambiguous>) -> Vec<Finding> {
+    let finding =
+        |level, step, text| Finding { node: Some(node.name().clone()), level, step, text };
+    let mut findings = Vec::new();
+    match sight {
+        Err(ambiguous) => findings.push(finding(Level::Fail, "target", ambiguous.to_string())),
+        Ok(sight) => {
+            let domids: Vec<String> =
+                sight.rows.iter().map(|sighted| sighted.row.domid.to_string()).collect();
+            let text = match (domids.is_empty(), sight.restarters.is_empty()) {
+                (true, true) => "it is off: no domain has its UUID".to_owned(),
+                (true, false) => "no domain has its UUID, and its xl monitor runs: it is between \
+                                  two lives"
+                    .to_owned(),
+                (false, _) => format!("a fence would destroy domain {}", domids.join(" and ")),
+            };
+            findings.push(finding(Level::Ok, "target", text));
+        }
+    }
+    if let Some(fence) = work.state().recall().fence_of(node.name())
+        && fence.phase == Phase::Killing
+        && work.host.processes.lives(&fence.broker())
+    {
+        findings.push(finding(Level::Ok, "fence", "it is being fenced at this moment".to_owned()));
+    }
+    let actions = work.grant.caller_actions();
+    if actions.contains(&Action::Reset) || actions.contains(&Action::On) {
+        findings.push(match domain_config::fit(node) {
+            Ok(file) => {
+                finding(Level::Ok, "power-on", format!("it starts from {}", file.display()))
+            }
+            Err(unfit) => finding(
+                Level::Warn,
+                "power-on",
+                format!("it would be killed and left off: {unfit}"),
+            ),
+        });
+    }
+    findings
+}
+
+/// What monitor says of all nodes together, without naming one.
+fn summary(nodes: usize, findings: &[Finding]) -> Vec<Finding> {
+    let with = |level: Level, step: &str| {
+        findings.iter().filter(|found| found.level == level && found.step == step).count()
+    };
+    let blocked = with(Level::Fail, "target");
+    let unstartable = with(Level::Warn, "power-on");
+    let level = match (blocked, nodes) {
+        (_, 0) => Level::Fail,
+        (0, _) => Level::Ok,
+        (blocked, nodes) if blocked == nodes => Level::Fail,
+        _ => Level::Warn,
+    };
+    let mut summary = vec![found(
+        level,
+        "targets",
+        format!("{} of {nodes} nodes can be fenced", nodes.saturating_sub(blocked)),
+    )];
+    if unstartable > 0 {
+        let text = format!("{unstartable} of {nodes} nodes would be left off after a reset");
+        summary.push(found(Level::Warn, "power-on", text));
+    }
+    summary
+}

@@ -1,0 +1,102 @@
+//! on, and the second half of reset.
+
+use super::case::{Case, End, Work};
+use super::{asker, kill, standoff};
+use crate::acl::Node;
+use crate::detach;
+use crate::domain_config;
+use crate::journal::Event;
+use crate::power_on::PowerOn;
+use crate::syslog::Severe;
+use xen_fence_protocol::{Body, Failure, Note, StartedHow, Text};
+
+/// Carries out a granted on.
+pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), End> {
+    let node = work.target()?;
+    let (lock, before) = kill::take_lock(case, work, node)?;
+    let sight = work.host.look(node)?;
+    case.recorder.aims_at(node, sight.rows.first().map(|sighted| sighted.row.domid));
+    let asker = asker::find(work, &sight, &before)?;
+    if !sight.lives() {
+        // Nothing is created beside a corpse: its last write may still be on the way.
+        domain_config::fit(node).map_err(|unfit| cannot_start(&unfit.to_string()))?;
+        if let Some(obstacle) = sight.obstacle() {
+            return Err(cannot_start(&obstacle));
+        }
+    }
+    let power = sight.power(&work.host);
+    let lock = standoff::ready(case, work, node.name(), power, asker, lock)?;
+    if let Err(why) = detach::leave_session() {
+        case.note(Note::Cgroup, &format!("the broker could not leave its cgroup: {why}"));
+    }
+    case.record(Event::Intent, Severe::Notice, "powering on", work.grant.rule());
+    drop(lock);
+    let started = start(work, node).map_err(|why| cannot_start(&why))?;
+    say_started(case, node, started);
+    Ok(())
+}
+
+fn cannot_start(why: &str) -> End {
+    End::Failed { reason: Failure::PowerOn, text: why.to_owned() }
+}
+
+/// Whether a reset will power the node on again. A mismatch never stops the kill, and is said
+/// before it.
+pub(super) fn is_possible(case: &mut Case<'_, '_>, node: &Node) -> bool {
+    match domain_config::fit(node) {
+        Ok(_) => true,
+        Err(unfit) => {
+            case.note(Note::Config, &format!("{} will be left off: {unfit}", node.name()));
+            false
+        }
+    }
+}
+
+/// Powers the node on after its death was proven and told.
+pub(super) fn after_fence(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) {
+    match start(work, node) {
+        Ok(how) => say_started(case, node, how),
+        Err(why) => {
+            case.record(Event::Start, Severe::Error, "not started", &why);
+            case.session
+                .say(Body::Unstarted { node: node.name().clone(), text: Text::escaped(&why) });
+        }
+    }
+}
+
+/// Says why a reset ends as an off.
+pub(super) fn left_off(case: &mut Case<'_, '_>, node: &Node) {
+    let why = domain_config::fit(node).err().map_or_else(
+        || "its configuration was not usable when it was killed".to_owned(),
+        |unfit| unfit.to_string(),
+    );
+    case.record(Event::Start, Severe::Warning, "left off", &why);
+    case.session.say(Body::Unstarted { node: node.name().clone(), text: Text::escaped(&why) });
+}
+
+fn start(work: &Work<'_>, node: &Node) -> Result<StartedHow, String> {
+    let config = domain_config::fit(node).map_err(|unfit| unfit.to_string())?;
+    let sight = work.host.look(node).map_err(|blind| blind.to_string())?;
+    if sight.lives() {
+        return Ok(StartedHow::Running);
+    }
+    let power_on = PowerOn {
+        host: work.host,
+        dir: work.starts(),
+        cluster: &work.cluster,
+        node,
+        config,
+        request: work.id,
+    };
+    power_on.run()
+}
+
+fn say_started(case: &mut Case<'_, '_>, node: &Node, how: StartedHow) {
+    let result = format!("started {how}");
+    let text = match how {
+        StartedHow::Created => "its domain was created",
+        StartedHow::Running => "it runs already",
+    };
+    case.record(Event::Start, Severe::Notice, &result, text);
+    case.session.say(Body::Started { node: node.name().clone(), how });
+}

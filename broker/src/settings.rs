@@ -1,0 +1,166 @@
+//! Settings of the whole host, in broker.toml: all optional, all refused together if one is wrong.
+
+use crate::secure_file;
+use serde::Deserialize;
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+use toml::Spanned;
+
+/// Where the settings lie.
+pub const SETTINGS_FILE: &str = "/etc/xen-fence/broker.toml";
+
+/// The toolstack that this host is run with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ToolstackKind {
+    /// xl, of every Xen since 4.1.
+    #[default]
+    Xl,
+    /// xm with xend, of the Xen before.
+    Xm,
+}
+
+/// The host's settings, with the defaults where the file says nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    toolstack: ToolstackKind,
+    xl: Option<PathBuf>,
+    xm: Option<PathBuf>,
+}
+
+impl Settings {
+    /// The toolstack to ask.
+    #[must_use]
+    pub const fn toolstack(&self) -> ToolstackKind {
+        self.toolstack
+    }
+
+    /// The xl to call, if the file names one.
+    #[must_use]
+    pub fn xl(&self) -> Option<&Path> {
+        self.xl.as_deref()
+    }
+
+    /// The xm to call, if the file names one.
+    #[must_use]
+    pub fn xm(&self) -> Option<&Path> {
+        self.xm.as_deref()
+    }
+}
+
+/// What is wrong with the settings; it has the form of an error in the policy.
+pub type SettingsError = crate::acl::PolicyError;
+
+/// Reads the settings; a file that does not exist means the defaults.
+///
+/// # Errors
+/// The file is not root's alone or wrong in any part: then nobody may be served.
+pub fn load(path: &Path) -> Result<Settings, SettingsError> {
+    match secure_file::read(path, MAX_FILE) {
+        Ok(text) => parse(path, &text),
+        Err(error) if error.is_missing() => Ok(Settings::default()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Reads the settings from the text of their file.
+///
+/// # Errors
+/// The first thing that is wrong with the text.
+pub fn parse(path: &Path, text: &str) -> Result<Settings, SettingsError> {
+    let raw: Raw =
+        toml::from_str(text).map_err(|error| SettingsError::of_toml(path, text, &error))?;
+    let refuse = |at: &Spanned<String>, message: &str, hint: &str| {
+        SettingsError::at(path, text, at.span(), message.to_owned(), Some(hint.to_owned()))
+    };
+    let toolstack = match &raw.toolstack {
+        None => ToolstackKind::default(),
+        Some(word) => match word.as_ref().as_str() {
+            "xl" => ToolstackKind::Xl,
+            "xm" => ToolstackKind::Xm,
+            _ => {
+                return Err(refuse(
+                    word,
+                    "that toolstack is not known",
+                    "toolstack = \"xl\", or \"xm\" where xend runs",
+                ));
+            }
+        },
+    };
+    let program = |written: Option<Spanned<String>>| match written {
+        None => Ok(None),
+        Some(at) if is_program(at.as_ref()) => Ok(Some(PathBuf::from(at.into_inner()))),
+        Some(at) => Err(refuse(
+            &at,
+            "that is not the absolute path of a program",
+            "xl = \"/usr/sbin/xl\": the program itself, without arguments and `..`",
+        )),
+    };
+    Ok(Settings { toolstack, xl: program(raw.xl)?, xm: program(raw.xm)? })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    toolstack: Option<Spanned<String>>,
+    xl: Option<Spanned<String>>,
+    xm: Option<Spanned<String>>,
+}
+
+fn is_program(written: &str) -> bool {
+    let path = Path::new(written);
+    path.is_absolute()
+        && !path.components().any(|part| part == Component::ParentDir)
+        && !written.ends_with('/')
+        && !written.chars().any(|c| c.is_control() || c == ' ')
+}
+
+const MAX_FILE: u64 = 64 << 10;
+
+impl fmt::Display for ToolstackKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Xl => "xl",
+            Self::Xm => "xm",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(text: &str) -> String {
+        parse(Path::new(SETTINGS_FILE), text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_missing_or_empty_file_means_the_defaults() {
+        assert_eq!(parse(Path::new(SETTINGS_FILE), "").unwrap(), Settings::default());
+        assert_eq!(load(Path::new("/no/such/file.toml")).unwrap(), Settings::default());
+        assert_eq!(Settings::default().toolstack(), ToolstackKind::Xl);
+    }
+
+    #[test]
+    fn what_the_file_says_is_what_holds() {
+        let text = "toolstack = \"xm\"\nxl = \"/opt/xen/bin/xl\"\nxm = \"/opt/xen/bin/xm\"\n";
+        let settings = parse(Path::new(SETTINGS_FILE), text).unwrap();
+        assert_eq!(settings.toolstack(), ToolstackKind::Xm);
+        assert_eq!(settings.xl(), Some(Path::new("/opt/xen/bin/xl")));
+        assert_eq!(settings.xm(), Some(Path::new("/opt/xen/bin/xm")));
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_its_place() {
+        for (text, words) in [
+            ("toolstack = \"virsh\"\n", "broker.toml:1:13: that toolstack is not known"),
+            ("toolstack = 1\n", "broker.toml:1:13: invalid type"),
+            ("\ntimeout = 5\n", "broker.toml:2:1: unknown key `timeout`"),
+            ("xl = \"xl\"\n", "broker.toml:1:6: that is not the absolute path"),
+            ("xl = \"/usr/sbin/xl -f\"\n", "not the absolute path"),
+            ("xm = \"/usr/../xm\"\n", "not the absolute path"),
+            ("xm = \n", "broker.toml:1:"),
+        ] {
+            assert!(told(text).contains(words), "{}", told(text));
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! What one broker leaves for the next: the last fence of each node, on tmpfs, for this boot.
+//!
+//! Promises 4 and 5 rest on it: a retry reads the first attempt's outcome, a request for a node
+//! whose death is being proven joins that proof, and a node that was fenced after its connection
+//! was accepted shoots nobody. A damaged file counts as empty. No fence waits for it.
+
+use crate::clock::{Clock, boot_id};
+use crate::lock::Lock;
+use crate::processes::Process;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use xen_fence_protocol::{NodeName, RequestId};
+
+/// How long a broker waits for another to write the file; each takes a moment.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// How far a fence has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// The kill has begun and is not proven.
+    Killing,
+    /// Proven.
+    Fenced,
+    /// Ended without a proof.
+    Failed,
+}
+
+/// The last fence of a node.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fence {
+    /// The request's id.
+    pub request: String,
+    /// Whether the node is powered on again after it.
+    pub restarts: bool,
+    /// How far it came.
+    pub phase: Phase,
+    /// When it came there, in milliseconds since boot.
+    pub at_ms: u64,
+    /// The broker's process number.
+    pub pid: i32,
+    /// The broker's start, in the kernel's ticks.
+    pub started: u64,
+}
+
+/// The file of one cluster.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    boot: String,
+    fences: BTreeMap<String, Fence>,
+}
+
+/// One cluster's state.
+#[derive(Clone, Debug)]
+pub struct State {
+    path: PathBuf,
+}
+
+/// What was read, and whether it may be relied on.
+#[derive(Debug, Default)]
+pub struct Remembered {
+    fences: BTreeMap<String, Fence>,
+    /// Why the file counts as empty, if it does for a bad reason.
+    pub damage: Option<String>,
+}
+
+impl Remembered {
+    /// The last fence of a node in this boot.
+    #[must_use]
+    pub fn fence_of(&self, node: &NodeName) -> Option<&Fence> {
+        self.fences.get(&node.lower())
+    }
+}
+
+impl Fence {
+    /// Whether this fence belongs to a request.
+    #[must_use]
+    pub fn is_of(&self, id: RequestId) -> bool {
+        self.request == id.to_string()
+    }
+
+    /// The broker that carries it out.
+    #[must_use]
+    pub fn broker(&self) -> Process {
+        Process { pid: self.pid, started: self.started, what: "xen-fence-broker".to_owned() }
+    }
+}
+
+impl State {
+    /// The state in this file.
+    #[must_use]
+    pub const fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Reads the state. An absent file, or one of an earlier boot, is an empty one.
+    #[must_use]
+    pub fn recall(&self) -> Remembered {
+        match read(&self.path) {
+            Ok(saved) => Remembered { fences: saved.fences, damage: None },
+            Err(damage) => Remembered { fences: BTreeMap::new(), damage: Some(damage) },
+        }
+    }
+
+    /// Remembers the last fence of a node.
+    ///
+    /// # Errors
+    /// A sentence that names the file; the fence goes on without.
+    pub fn remember(&self, node: &NodeName, fence: Fence, clock: &dyn Clock) -> Result<(), String> {
+        let cannot =
+            |error: std::io::Error| format!("{} cannot be written: {error}", self.path.display());
+        let guard = Lock::take(
+            &self.path.with_extension("state-lock"),
+            clock,
+            clock.now().after(PATIENCE),
+            || false,
+        );
+        let Some(_guard) = guard.map_err(cannot)? else {
+            return Err(format!("{} is kept by another broker", self.path.display()));
+        };
+        let mut saved = read(&self.path).unwrap_or_default();
+        saved.boot = boot_id();
+        saved.fences.insert(node.lower(), fence);
+        let text = serde_json::to_vec(&saved).map_err(|error| cannot(error.into()))?;
+        replace(&self.path, &text).map_err(cannot)
+    }
+}
+
+fn read(path: &Path) -> Result<Saved, String> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Saved::default()),
+        Err(error) => return Err(format!("{} cannot be read: {error}", path.display())),
+    };
+    let saved: Saved = serde_json::from_slice(&text)
+        .map_err(|error| format!("{} is damaged and counts as empty: {error}", path.display()))?;
+    if saved.boot == boot_id() { Ok(saved) } else { Ok(Saved::default()) }
+}
+
+/// Replaces a file as a whole, so that a broker killed half-way leaves the old one.
+fn replace(path: &Path, text: &[u8]) -> std::io::Result<()> {
+    let new = path.with_extension("state-new");
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
+        .open(&new)?;
+    file.write_all(text)?;
+    fs::rename(&new, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::BootClock;
+
+    fn fence(request: &str) -> Fence {
+        Fence {
+            request: request.to_owned(),
+            restarts: true,
+            phase: Phase::Fenced,
+            at_ms: 5,
+            pid: 1,
+            started: 2,
+        }
+    }
+
+    #[test]
+    fn what_is_remembered_is_recalled_without_regard_to_case() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::at(dir.path().join("alpha.state"));
+        let node2 = NodeName::parse("Node2").unwrap();
+        assert!(state.recall().fence_of(&node2).is_none());
+        state.remember(&node2, fence("a"), &BootClock).unwrap();
+        state.remember(&NodeName::parse("node1").unwrap(), fence("b"), &BootClock).unwrap();
+        let recalled = state.recall();
+        assert_eq!(recalled.fence_of(&NodeName::parse("node2").unwrap()), Some(&fence("a")));
+        assert!(recalled.damage.is_none());
+    }
+
+    #[test]
+    fn a_damaged_file_and_one_of_another_boot_count_as_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("alpha.state");
+        let state = State::at(path.clone());
+        let node = NodeName::parse("node2").unwrap();
+        state.remember(&node, fence("a"), &BootClock).unwrap();
+        let whole = fs::read_to_string(&path).unwrap();
+        for damaged in ["", "{", &whole[..whole.len() - 1], "[]", "{\"boot\":1}"] {
+            fs::write(&path, damaged).unwrap();
+            let recalled = state.recall();
+            assert!(recalled.fence_of(&node).is_none() && recalled.damage.is_some(), "{damaged}");
+        }
+        fs::write(&path, whole.replace(&boot_id(), "another")).unwrap();
+        let recalled = state.recall();
+        assert!(recalled.fence_of(&node).is_none() && recalled.damage.is_none());
+        state.remember(&node, fence("b"), &BootClock).unwrap();
+        assert_eq!(state.recall().fence_of(&node), Some(&fence("b")));
+    }
+}

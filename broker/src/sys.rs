@@ -1,0 +1,40 @@
+//! The only unsafe code of the broker: what must happen between fork and exec, and one ioctl.
+
+#![allow(
+    unsafe_code,
+    reason = "pre_exec and SIOCOUTQ have no safe form; each use says why it is sound"
+)]
+
+use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// Lets `command` begin as a hand-made one does: leader of a session of its own, every signal at
+/// its default and none blocked, whatever sshd, sudo and the broker did to theirs.
+pub(crate) fn begin_afresh(command: &mut Command) -> &mut Command {
+    // SAFETY: the closure runs in the forked child and calls only setsid, sigaction and
+    // sigprocmask, which are async-signal-safe (signal-safety(7)); it allocates nothing.
+    unsafe {
+        command.pre_exec(|| {
+            // A child that is a session's leader already cannot be: it was just forked.
+            nix::unistd::setsid()?;
+            for number in Signal::iterator() {
+                if !matches!(number, Signal::SIGKILL | Signal::SIGSTOP) {
+                    signal(number, SigHandler::SigDfl)?;
+                }
+            }
+            sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+            Ok(())
+        })
+    }
+}
+
+/// How many bytes sent to a socket its reader has not taken yet; none if it cannot be told.
+#[must_use]
+pub(crate) fn unread_by_peer(socket: BorrowedFd<'_>) -> Option<i32> {
+    let mut bytes: nix::libc::c_int = 0;
+    // SAFETY: SIOCOUTQ (the same number as TIOCOUTQ) writes one int, and `bytes` is one.
+    let done = unsafe { nix::libc::ioctl(socket.as_raw_fd(), nix::libc::TIOCOUTQ, &raw mut bytes) };
+    (done == 0).then_some(bytes)
+}

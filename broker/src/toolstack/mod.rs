@@ -1,0 +1,66 @@
+//! What the broker asks of a toolstack: a full listing, a destroy by domid, a create from a file.
+//!
+//! `xl` and `xm` have one file each. Nothing here decides anything; what a listing means for a
+//! node is `target`'s business, and what proves a death is `fence`'s.
+
+mod listing;
+mod xl;
+mod xm;
+
+use crate::command::CommandError;
+pub use listing::{Listing, ListingError, Row, RowState};
+use std::path::Path;
+pub use xl::Xl;
+pub use xm::Xm;
+
+/// Why the toolstack's answer cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolstackError {
+    /// The program could not be run to its end.
+    #[error("the toolstack does not answer: {0}")]
+    Command(#[from] CommandError),
+    /// The program ended with an error.
+    #[error("{line}: {ending}: {words}")]
+    Failed {
+        /// The command.
+        line: String,
+        /// How it ended.
+        ending: String,
+        /// What it said last.
+        words: String,
+    },
+    /// The listing is not well formed, so nothing can be concluded from it.
+    #[error("{line}: {source}")]
+    Listing {
+        /// The command.
+        line: String,
+        /// What is wrong with its output.
+        source: ListingError,
+    },
+}
+
+/// A toolstack of dom0.
+pub trait Toolstack {
+    /// Its name: `xl` or `xm`.
+    fn name(&self) -> &'static str;
+
+    /// Every domain that the hypervisor knows, corpses included.
+    ///
+    /// # Errors
+    /// Anything but a complete, well-formed listing with dom0 in it.
+    fn list(&self) -> Result<Listing, ToolstackError>;
+
+    /// Asks for the end of the domain with this domid. Success says only that the toolstack was
+    /// content: it is no proof.
+    ///
+    /// # Errors
+    /// What the toolstack said, or that it did not answer.
+    fn destroy(&self, domid: u32) -> Result<(), ToolstackError>;
+
+    /// The command that creates a domain from its configuration: program and arguments.
+    fn create_command(&self, config: &Path) -> Vec<String>;
+
+    /// Whether a node that this toolstack does not list may come back by the toolstack's own
+    /// doing, so that absence alone proves nothing. xend restarts domains from within.
+    fn restarts_by_itself(&self) -> bool;
+}
