@@ -126,11 +126,7 @@ impl Builder {
         dom0.root.write("/etc/hostname", format!("{HOST}\n").as_bytes(), 0o644)?;
         // No name server at all: whoever asks for a name that is not in /etc/hosts hears so at once.
         dom0.root.write("/etc/resolv.conf", b"", 0o644)?;
-        if by_hand::is_needed() {
-            by_hand::install(&dom0.root, product)?;
-        } else {
-            product.install(dom0.holder.init)?;
-        }
+        product.install(dom0.holder.init)?;
         product.install_stand_in(&dom0.root, &dom0.place)?;
         if !self.bare {
             self.furnish(&dom0)?;
