@@ -25,6 +25,9 @@ pub struct Builder {
     syslog: Syslog,
 }
 
+/// What nodes may do, unless the test says otherwise.
+const ACTIONS: &str = "actions = [\"reset\", \"off\", \"on\", \"status\"]\n";
+
 impl Builder {
     pub(crate) fn new() -> Self {
         Self {
@@ -50,7 +53,8 @@ impl Builder {
         self
     }
 
-    /// Lines that a cluster's policy file begins with: `actions = ["status"]`.
+    /// The lines that a cluster's policy file begins with, instead of those that allow everything:
+    /// `actions = ["status"]`.
     #[must_use]
     pub fn policy(mut self, cluster: &str, lines: &str) -> Self {
         self.policies.insert(cluster.to_owned(), format!("{lines}\n"));
@@ -162,7 +166,7 @@ impl Builder {
             let path = format!("{}/id_ed25519.pub", node.etc());
             keys.insert(node.name.clone(), self.public_key(dom0, &path)?);
         }
-        let first = self.policies.get(cluster).map_or("", String::as_str);
+        let first = self.policies.get(cluster).map_or(ACTIONS, String::as_str);
         let key_of = |node: &Node| keys.get(&node.name).cloned().unwrap_or_default();
         let text = clusters::policy(first, &members, &key_of);
         let path = format!("/etc/xen-fence/clusters.d/{cluster}.toml");
@@ -190,7 +194,7 @@ impl Builder {
         for cluster in &self.clusters {
             // `*`: no password, and yet not locked, which sshd without PAM would refuse.
             lines.push(format!(
-                "useradd --system --no-create-home --home-dir /nonexistent --gid xen-fence \
+                "useradd --system --no-create-home --home-dir / --gid xen-fence \
                  --shell /usr/lib/xen-fence/xen-fence-launcher --password '*' fence-{cluster}"
             ));
         }
