@@ -207,7 +207,8 @@ fn an_ambiguous_row_is_left_alone() {
     let uuid = dom0.node("alpha", "node2").uuid.clone();
     dom0.fault(&["add-row", "somebody-else", &uuid]);
     let domid = dom0.domid("alpha", "node2");
-    let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(1).saying("ambiguous");
+    let _ =
+        ask(&dom0, "alpha", "node1", &["off", "node2", "--json"]).exits(1).saying("\"ambiguous\"");
     assert_eq!(dom0.domid("alpha", "node2"), domid, "nothing is touched");
     dom0.fault(&["reset"]);
 }

@@ -34,6 +34,12 @@ impl Shared {
         let idle = || dom0.on(&["pgrep", "-x", BROKER]).code != 0;
         if !within(Duration::from_secs(15), idle) {
             let _ = dom0.on(&["pkill", "-KILL", "-x", BROKER]);
+        }
+        let ours = |row: &str| {
+            dom0.nodes().iter().any(|node| row.starts_with(&format!("{} ", node.domain)))
+        };
+        let listing = dom0.on(&["xl", "list"]).exits(0).stdout;
+        if !listing.lines().skip(2).all(ours) {
             dom0.fault(&["reset"]);
         }
         for node in dom0.nodes() {

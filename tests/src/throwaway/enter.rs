@@ -57,6 +57,7 @@ pub fn enter(entry: Entry) -> Result<()> {
         // From outside: a namespace would not let a process be moved that it does not see.
         join(&root.join(cgroup))?;
     }
+    super::limits::as_of(entry.init)?;
     forward_signals()?;
     join_namespaces(&inside)?;
     fork_and_follow()?;

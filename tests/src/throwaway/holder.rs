@@ -112,6 +112,7 @@ fn become_init(
         return Err(Error::new("the holder is gone"));
     }
     groups.join()?;
+    super::limits::as_booted()?;
     let rest = CloneFlags::CLONE_NEWNS
         | CloneFlags::CLONE_NEWNET
         | CloneFlags::CLONE_NEWUTS

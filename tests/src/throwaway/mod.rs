@@ -29,6 +29,7 @@ mod enter;
 mod error;
 mod holder;
 mod inside;
+mod limits;
 mod look;
 mod product;
 mod root;
