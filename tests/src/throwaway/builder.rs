@@ -192,6 +192,7 @@ impl Builder {
         for node in &self.nodes {
             lines.push(format!("mkdir -p {}", node.etc()));
             lines.push(format!("key {}/id_ed25519 {} &", node.etc(), node.name));
+            lines.push(format!("ln {} {}", node.disk(), node.device()));
         }
         lines.push("wait\n".to_owned());
         lines.join("\n")

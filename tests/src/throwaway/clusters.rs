@@ -57,6 +57,13 @@ impl Node {
         format!("/srv/disks/{}.img", self.cluster)
     }
 
+    /// This node's own name for that disk. xl refuses a device that another domain has, so each
+    /// node has the shared file under a name of its own, as loop devices over one file would be.
+    #[must_use]
+    pub fn device(&self) -> String {
+        format!("/srv/disks/{}.disk", self.domain)
+    }
+
     /// What `xl create` reads.
     #[must_use]
     pub fn xl_config(&self, serial: usize) -> String {
@@ -70,7 +77,7 @@ impl Node {
             self.uuid,
             self.name,
             self.slot,
-            self.disk(),
+            self.device(),
             10 + serial,
             self.address,
         )
