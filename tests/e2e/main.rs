@@ -1,10 +1,83 @@
 //! The installed product in a throwaway dom0, end to end.
 
+mod fence;
 mod harness;
+mod hostile;
+mod install;
+mod power_on;
+mod refusals;
 
-use xen_fence_tests::throwaway::{Builder, Dom0};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+use xen_fence_tests::throwaway::{Builder, Dom0, Output};
 
 /// Two clusters of two nodes each: what most cases need.
 fn two_clusters() -> Builder {
     Dom0::builder().cluster("alpha", &["node1", "node2"]).cluster("beta", &["db1", "db2"])
+}
+
+/// A dom0 that the cases of a module use one after the other.
+struct Shared(OnceLock<Mutex<Dom0>>);
+
+impl Shared {
+    const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    /// The dom0, with no fault set and every node running, for one case alone.
+    fn take(&self) -> MutexGuard<'_, Dom0> {
+        let raise = || Mutex::new(two_clusters().raise().unwrap());
+        let dom0 = self.0.get_or_init(raise).lock().unwrap_or_else(PoisonError::into_inner);
+        dom0.fault(&["clear"]);
+        for node in dom0.nodes() {
+            settle(|| dom0.on(&["pgrep", "-x", "xen-fence-broke"]).code != 0);
+            if dom0.domain_init(node).is_none() {
+                let _ = dom0.on(&["xl", "create", &node.config()]).exits(0);
+            }
+        }
+        dom0
+    }
+}
+
+/// Waits up to 20 s until this holds.
+#[track_caller]
+fn settle(mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        assert!(Instant::now() < end, "it did not come true in 20 s");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// `xen-fence` with these arguments, in a node.
+fn ask(dom0: &Dom0, cluster: &str, node: &str, arguments: &[&str]) -> Output {
+    let words: Vec<&str> = std::iter::once("xen-fence").chain(arguments.iter().copied()).collect();
+    dom0.in_node(cluster, node).run(&words)
+}
+
+/// Watches a node's disk for ten seconds, in which not a byte of it may change.
+#[track_caller]
+fn stands_still(dom0: &Dom0, cluster: &str, node: &str) {
+    let at_first = dom0.sector(cluster, node);
+    let end = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < end {
+        assert_eq!(dom0.sector(cluster, node), at_first, "a dead node has written");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A node's counter is seen to move.
+#[track_caller]
+fn counts(dom0: &Dom0, cluster: &str, node: &str) {
+    let at_first = dom0.sector(cluster, node);
+    settle(|| dom0.sector(cluster, node) != at_first);
+}
+
+/// True if a record of the cluster's journal holds all of these texts.
+fn recorded(dom0: &Dom0, cluster: &str, texts: &[&str]) -> bool {
+    let records = dom0.journal(cluster);
+    records
+        .iter()
+        .map(ToString::to_string)
+        .any(|record| texts.iter().all(|text| record.contains(text)))
 }

@@ -37,8 +37,7 @@ fn play(stage: &Stage) -> Result<()> {
     let host = dom0.place();
     stage.run("xen1", host, &["xl", "list"], 0)?;
 
-    stage
-        .step("node2 is alive: it has processes, and counts on the disk that it shares with node1");
+    stage.step("node2 is alive: it has processes, and counts on its disk");
     let before = dom0.processes_of("alpha", "node2");
     let domid_before = dom0.domid("alpha", "node2");
     stage.processes("node2", domid_before, &before);

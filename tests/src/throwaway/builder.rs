@@ -57,6 +57,16 @@ impl Builder {
         self
     }
 
+    /// How dom0 serves this node's disk: `qdisk` by its qemu, `tap` by a tapdisk process.
+    #[must_use]
+    pub fn disk_through(mut self, backend: &str, cluster: &str, node: &str) -> Self {
+        let wanted = |one: &&mut Node| one.cluster == cluster && one.name == node;
+        if let Some(node) = self.nodes.iter_mut().find(wanted) {
+            backend.clone_into(&mut node.backend);
+        }
+        self
+    }
+
     /// Leaves this node's domain unstarted.
     #[must_use]
     pub fn stopped(mut self, cluster: &str, node: &str) -> Self {
@@ -187,12 +197,11 @@ impl Builder {
                 "useradd --system --no-create-home --home-dir /nonexistent --gid xen-fence \
                  --shell /usr/lib/xen-fence/xen-fence-launcher --password '*' fence-{cluster}"
             ));
-            lines.push(format!("truncate --size=64K /srv/disks/{cluster}.img"));
         }
         for node in &self.nodes {
+            lines.push(format!("truncate --size=64K {}", node.disk()));
             lines.push(format!("mkdir -p {}", node.etc()));
             lines.push(format!("key {}/id_ed25519 {} &", node.etc(), node.name));
-            lines.push(format!("ln {} {}", node.disk(), node.device()));
         }
         lines.push("wait\n".to_owned());
         lines.join("\n")

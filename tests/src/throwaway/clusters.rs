@@ -18,8 +18,10 @@ pub struct Node {
     pub uuid: String,
     /// Its address on dom0's bridge.
     pub address: String,
-    /// Its number in the cluster, from 1: where its counter is on the cluster's disk.
+    /// Its number in the cluster, from 1: the sector of its disk that its counter is in.
     pub slot: usize,
+    /// How dom0 serves its disk: `phy`, `qdisk` (its qemu) or `tap` (a tapdisk process).
+    pub backend: String,
 }
 
 impl Node {
@@ -36,6 +38,7 @@ impl Node {
             ),
             address: format!("10.77.0.{}", 10 + serial),
             slot,
+            backend: "phy".to_owned(),
         }
     }
 
@@ -51,17 +54,10 @@ impl Node {
         format!("/srv/nodes/{}/etc-xen-fence", self.domain)
     }
 
-    /// The disk that it shares with the other nodes of its cluster.
+    /// The image that is its disk.
     #[must_use]
     pub fn disk(&self) -> String {
-        format!("/srv/disks/{}.img", self.cluster)
-    }
-
-    /// This node's own name for that disk. xl refuses a device that another domain has, so each
-    /// node has the shared file under a name of its own, as loop devices over one file would be.
-    #[must_use]
-    pub fn device(&self) -> String {
-        format!("/srv/disks/{}.disk", self.domain)
+        format!("/srv/disks/{}.img", self.domain)
     }
 
     /// What `xl create` reads.
@@ -70,14 +66,15 @@ impl Node {
         format!(
             "name = \"{}\"\nuuid = \"{}\"\ntype = \"pvh\"\nmemory = 64\nvcpus = 1\n\
              kernel = \"{GUEST}\"\nextra = \"hostname={} slot={}\"\n\
-             disk = [\"phy:{},xvda,w\"]\n\
+             disk = [\"{}:{},xvda,w\"]\n\
              vif = [\"bridge=xenbr0,mac=00:16:3e:00:00:{:02x},ip={}\"]\n\
              on_poweroff = \"destroy\"\non_reboot = \"restart\"\non_crash = \"restart\"\n",
             self.domain,
             self.uuid,
             self.name,
             self.slot,
-            self.device(),
+            self.backend,
+            self.disk(),
             10 + serial,
             self.address,
         )

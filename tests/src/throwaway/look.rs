@@ -106,21 +106,26 @@ impl Dom0 {
         Some(Process { pid, parent, name, command, state, cgroup })
     }
 
-    /// The counters that the nodes of a cluster write to its disk, in the order of their slots.
+    /// What each node of a cluster last wrote to its disk: its name, its counter, its uptime.
     #[must_use]
-    pub fn sectors(&self, cluster: &str) -> Vec<u64> {
+    pub fn sectors(&self, cluster: &str) -> Vec<String> {
         let nodes = self.nodes().iter().filter(|node| node.cluster == cluster);
-        nodes.map(|node| self.counter(cluster, &node.name)).collect()
+        nodes.map(|node| self.sector(cluster, &node.name)).collect()
     }
 
-    /// The counter that a node writes to its cluster's disk.
+    /// What a node last wrote to its disk, as dom0 sees it.
     #[must_use]
-    pub fn counter(&self, cluster: &str, node: &str) -> u64 {
+    pub fn sector(&self, cluster: &str, node: &str) -> String {
         let node = self.node(cluster, node);
         let disk = self.root().read(&node.disk()).unwrap_or_default();
         let sector = disk.get(node.slot * 512..(node.slot + 1) * 512).unwrap_or_default();
-        let text =
-            String::from_utf8_lossy(sector.split(|byte| *byte == 0).next().unwrap_or_default());
-        text.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or(0)
+        String::from_utf8_lossy(sector).trim_matches(['\0', ' ', '\n']).to_owned()
+    }
+
+    /// The counter that a node writes to its disk; it begins anew with each boot.
+    #[must_use]
+    pub fn counter(&self, cluster: &str, node: &str) -> u64 {
+        let sector = self.sector(cluster, node);
+        sector.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(0)
     }
 }

@@ -45,3 +45,15 @@ pub use inside::HOST;
 pub use look::Process;
 pub use product::BUILT;
 pub use services::{Sshd, Syslog};
+
+/// Says loudly that a case was skipped because this machine lacks something, past the test
+/// harness's capture of output; tests/all repeats it at the end.
+pub fn skipped(case: &str, lacks: &str) {
+    use std::io::Write;
+    let line = format!("SKIPPED {case}: {lacks}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    if let Some(path) = std::env::var_os("XEN_FENCE_TESTS_SKIPPED") {
+        let file = std::fs::File::options().append(true).create(true).open(path);
+        let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
+    }
+}

@@ -1,0 +1,273 @@
+//! A hypervisor, a syslog, a disk and a network that do what has been seen on real hosts: `fenced`
+//! is never said before it is so, and nothing stops an authorised fence that need not.
+
+use crate::{Dom0, Shared, ask, counts, recorded, settle, stands_still, two_clusters};
+use std::time::Duration;
+use xen_fence_tests::throwaway::{Running, Syslog};
+
+static SHARED: Shared = Shared::new();
+
+fn start(dom0: &Dom0, arguments: &[&str]) -> Running {
+    let words: Vec<&str> = std::iter::once("xen-fence").chain(arguments.iter().copied()).collect();
+    dom0.in_node("alpha", "node1").spawn(&words)
+}
+
+/// The row of node2's UUID, under whatever name, is in the listing.
+fn row_stands(dom0: &Dom0) -> bool {
+    let uuid = &dom0.node("alpha", "node2").uuid;
+    dom0.on(&["xl", "list", "-v"]).stdout.contains(uuid.as_str())
+}
+
+/// T79: destroy returned 0, name and backend were gone, and a write landed afterwards.
+#[test]
+fn t79_a_held_up_write_is_waited_for() {
+    let dom0 = SHARED.take();
+    dom0.fault(&["hold-writes", "alpha-node2"]);
+    let mut asker = start(&dom0, &["off", "node2"]);
+    settle(|| !dom0.on(&["xl", "list"]).stdout.contains("alpha-node2"));
+    std::thread::sleep(Duration::from_secs(5));
+    assert!(asker.is_running(), "fenced was said while a write was in flight\n{}", asker.wait());
+    assert!(row_stands(&dom0));
+    let before = dom0.sector("alpha", "node2");
+    dom0.fault(&["release-writes", "alpha-node2"]);
+    let _ = asker.wait().exits(0);
+    assert!(!row_stands(&dom0), "fenced was said before the row was gone");
+    assert_ne!(dom0.sector("alpha", "node2"), before, "the held-up write landed before fenced");
+    stands_still(&dom0, "alpha", "node2");
+}
+
+/// However long it takes: the agent's deadline passes, the proof goes on, the outcome is recorded.
+#[test]
+fn t79_outlives_the_agents_deadline() {
+    let dom0 = SHARED.take();
+    dom0.fault(&["hold-writes", "alpha-node2"]);
+    let late = start(&dom0, &["off", "node2", "--timeout", "6"]).wait();
+    assert!([1, 7].contains(&late.code), "{late}");
+    assert!(late.took < Duration::from_secs(9), "{late}");
+    let again = start(&dom0, &["off", "node2", "--timeout", "20"]);
+    std::thread::sleep(Duration::from_secs(2));
+    dom0.fault(&["release-writes", "alpha-node2"]);
+    let _ = again.wait().exits(0);
+    settle(|| recorded(&dom0, "alpha", &["outcome", "node2"]));
+}
+
+/// T77: while destroy goes on, rows come and go stage by stage.
+#[test]
+fn t77_a_slow_destroy() {
+    let dom0 = SHARED.take();
+    dom0.fault(&["fault", "slow-destroy", "7000", "alpha-node2"]);
+    let output = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    assert!(output.took > Duration::from_secs(6), "{output}");
+    assert!(!row_stands(&dom0));
+    stands_still(&dom0, "alpha", "node2");
+}
+
+/// T89: a corpse beside a new instance of the same name and UUID.
+#[test]
+fn t89_a_corpse_beside_a_new_instance() {
+    let dom0 = SHARED.take();
+    dom0.fault(&["fault", "corpse", "alpha-node2"]);
+    let _ = dom0.on(&["xl", "destroy", "alpha-node2"]);
+    dom0.fault(&["lift", "corpse", "alpha-node2"]);
+    let _ = dom0.on(&["xl", "create", &dom0.node("alpha", "node2").config()]);
+    let mut asker = start(&dom0, &["off", "node2", "--timeout", "6"]);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(!row_stands(&dom0) || asker.is_running());
+    let output = asker.wait();
+    assert_eq!(output.code == 0, !row_stands(&dom0), "{output}");
+    dom0.fault(&["reset"]);
+}
+
+/// T60, T61: a guest that reboots itself is absent, then back with a new domid.
+#[test]
+fn t61_the_gap_of_a_reboot_is_no_death() {
+    let dom0 = SHARED.take();
+    dom0.fault(&["fault", "reboot-gap", "3000", "alpha-node2"]);
+    let init = dom0.domain_init(dom0.node("alpha", "node2")).unwrap();
+    let _ = dom0.on(&["kill", "-INT", &init.to_string()]).exits(0);
+    settle(|| !row_stands(&dom0));
+    let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    stands_still(&dom0, "alpha", "node2");
+    assert_eq!(dom0.domid("alpha", "node2"), None, "it came back after fenced was said");
+}
+
+/// T99: with xenstored dead every command of xl hangs.
+#[test]
+fn t99_a_toolstack_that_hangs() {
+    let dom0 = SHARED.take();
+    dom0.fault(&["fault", "xenstored-dead"]);
+    let output = ask(&dom0, "alpha", "node1", &["off", "node2"]);
+    dom0.fault(&["clear"]);
+    let output = output.exits(1).saying("toolstack");
+    assert!(output.took < Duration::from_secs(50), "{output}");
+    counts(&dom0, "alpha", "node2");
+}
+
+/// T44: two destroys of one domain at once.
+#[test]
+fn t44_two_fences_of_one_node() {
+    let dom0 = Dom0::builder().cluster("alpha", &["node1", "node2", "node3"]).raise().unwrap();
+    let domid = dom0.domid("alpha", "node2");
+    let first = dom0.in_node("alpha", "node1").spawn(&["xen-fence", "off", "node2"]);
+    let second = dom0.in_node("alpha", "node3").spawn(&["xen-fence", "off", "node2"]);
+    let _ = first.wait().exits(0);
+    let _ = second.wait().exits(0);
+    assert!(domid.is_some() && dom0.domid("alpha", "node2").is_none());
+}
+
+/// Two nodes that shoot each other: one dies, one lives.
+#[test]
+fn never_both() {
+    let dom0 = SHARED.take();
+    for _ in 0..5 {
+        let one = dom0.in_node("alpha", "node1").spawn(&["xen-fence", "off", "node2"]);
+        let two = dom0.in_node("alpha", "node2").spawn(&["xen-fence", "off", "node1"]);
+        let codes = [one.wait().code, two.wait().code];
+        let alive: Vec<&str> = ["node1", "node2"]
+            .into_iter()
+            .filter(|node| dom0.domid("alpha", node).is_some())
+            .collect();
+        assert_eq!(alive.len(), 1, "alive: {alive:?}, exit codes {codes:?}");
+        for node in ["node1", "node2"].iter().filter(|node| !alive.contains(node)) {
+            let _ = dom0.on(&["xl", "create", &dom0.node("alpha", node).config()]).exits(0);
+        }
+    }
+}
+
+/// What xl says and returns is no proof.
+#[test]
+fn a_lying_xl() {
+    let dom0 = SHARED.take();
+    for fault in ["exit-lies", "destroy-fails-before-pause"] {
+        dom0.fault(&["fault", fault, "alpha-node2"]);
+        let output = ask(&dom0, "alpha", "node1", &["off", "node2", "--timeout", "8"]);
+        assert!([1, 7].contains(&output.code), "{fault}\n{output}");
+        dom0.fault(&["clear"]);
+        counts(&dom0, "alpha", "node2");
+    }
+}
+
+#[test]
+fn garbled_listings_prove_nothing() {
+    let dom0 = SHARED.take();
+    let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    for kind in ["truncated", "no-header", "no-dom0", "binary", "empty", "partial-hang"] {
+        dom0.fault(&["fault", "list-garbage", kind]);
+        let output = ask(&dom0, "alpha", "node1", &["off", "node2"]);
+        assert_eq!(output.code, 1, "{kind}\n{output}");
+        let status = ask(&dom0, "alpha", "node1", &["status", "node2"]);
+        assert!(!status.stdout.contains(" off"), "{kind}\n{status}");
+        dom0.fault(&["clear"]);
+    }
+}
+
+#[test]
+fn a_disk_server_that_outlives_its_domain() {
+    for backend in ["qdisk", "tap"] {
+        let dom0 = two_clusters().disk_through(backend, "alpha", "node2").raise().unwrap();
+        dom0.fault(&["fault", "outlive-writes", "alpha-node2"]);
+        let mut asker = start(&dom0, &["off", "node2"]);
+        settle(|| !row_stands(&dom0));
+        std::thread::sleep(Duration::from_secs(2));
+        assert!(asker.is_running(), "{backend} lives, and fenced was said\n{}", asker.wait());
+        dom0.fault(&["release-writes", "alpha-node2"]);
+        let _ = asker.wait().exits(0);
+        stands_still(&dom0, "alpha", "node2");
+    }
+}
+
+#[test]
+fn a_power_on_that_fails_is_a_warning() {
+    let dom0 = SHARED.take();
+    for kind in ["no-memory", "disk", "config"] {
+        dom0.fault(&["fault", "create-fails", kind]);
+        let output = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0);
+        assert!(output.says("warning"), "{kind}\n{output}");
+        assert_eq!(dom0.domid("alpha", "node2"), None);
+        let _ = ask(&dom0, "alpha", "node1", &["on", "node2"]).exits(1);
+        dom0.fault(&["clear"]);
+        let _ = ask(&dom0, "alpha", "node1", &["on", "node2"]).exits(0);
+    }
+}
+
+/// Fenced is answered first: an xl lock that is held delays the start and not the answer.
+#[test]
+fn a_held_xl_lock_delays_the_start_only() {
+    let dom0 = SHARED.take();
+    dom0.fault(&["fault", "hold-lock", "4000"]);
+    let output = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0);
+    assert!(dom0.file("/var/lib/xen-fence/journal/alpha.jsonl").contains("node2"), "{output}");
+    settle(|| dom0.domid("alpha", "node2").is_some());
+}
+
+/// A row of our UUID under another name is nobody's to guess about.
+#[test]
+fn an_ambiguous_row_is_left_alone() {
+    let dom0 = SHARED.take();
+    let uuid = dom0.node("alpha", "node2").uuid.clone();
+    dom0.fault(&["add-row", "somebody-else", &uuid]);
+    let domid = dom0.domid("alpha", "node2");
+    let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(1).saying("ambiguous");
+    assert_eq!(dom0.domid("alpha", "node2"), domid, "nothing is touched");
+    dom0.fault(&["reset"]);
+}
+
+#[test]
+fn incoming_and_migrated_away_rows_are_ours() {
+    let dom0 = SHARED.take();
+    for suffix in ["--incoming", "--migratedaway"] {
+        dom0.fault(&["row", "alpha-node2", suffix]);
+        let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+        assert!(!row_stands(&dom0), "{suffix}");
+        let _ = dom0.on(&["xl", "create", &dom0.node("alpha", "node2").config()]).exits(0);
+    }
+}
+
+/// The asker is killed the moment the kill has begun: the fence outlives its client.
+#[test]
+fn the_fence_outlives_agent_sshd_and_sudo() {
+    let dom0 = SHARED.take();
+    for victim in ["agent", "sshd", "sudo"] {
+        dom0.fault(&["fault", "slow-destroy", "3000", "alpha-node2"]);
+        let domid = dom0.domid("alpha", "node2");
+        let asker = start(&dom0, &["reset", "node2"]);
+        settle(|| dom0.on(&["pgrep", "-f", "xl destroy"]).code == 0);
+        match victim {
+            "agent" => asker.signal("KILL"),
+            "sshd" => drop(dom0.on(&["pkill", "-KILL", "-f", "sshd: fence-alpha"])),
+            _ => drop(dom0.on(&["pkill", "-KILL", "-x", "sudo"])),
+        }
+        settle(|| dom0.domid("alpha", "node2").is_some_and(|now| Some(now) > domid));
+        drop(asker);
+        dom0.fault(&["clear"]);
+    }
+}
+
+#[test]
+fn a_stuck_or_missing_syslog_stops_no_fence() {
+    for syslog in [Syslog::Mute, Syslog::None] {
+        let dom0 = two_clusters().syslog(syslog).raise().unwrap();
+        let output = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+        assert!(output.took < Duration::from_secs(5), "{syslog:?}\n{output}");
+        assert_eq!(dom0.domid("alpha", "node2"), None);
+    }
+}
+
+#[test]
+fn a_journal_that_cannot_be_written_stops_no_fence() {
+    let dom0 = two_clusters().raise().unwrap();
+    let _ = dom0.sh("rm -rf /var/lib/xen-fence; mkdir /var/lib/xen-fence; mount -t tmpfs -o ro none /var/lib/xen-fence");
+    let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0).saying("journal");
+    assert_eq!(dom0.domid("alpha", "node2"), None);
+}
+
+/// No name server answers, and there is no network beyond dom0.
+#[test]
+fn a_resolver_that_never_answers() {
+    let dom0 = two_clusters().raise().unwrap();
+    dom0.write("/etc/resolv.conf", "nameserver 10.77.0.77\n", 0o644);
+    // Packets to it vanish: a neighbour that never answers would be reported after 3 s.
+    let _ = dom0.sh("ip route add blackhole 10.77.0.77 2>/dev/null; ip neigh add 10.77.0.77 lladdr 02:00:00:00:00:77 dev xenbr0").exits(0);
+    let output = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    assert!(output.took < Duration::from_secs(10), "{output}");
+}

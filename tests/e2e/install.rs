@@ -1,0 +1,63 @@
+//! What `make install-dom0` puts on a host: right owners and modes, and nothing that sshd, sudo or
+//! systemd would stumble over.
+
+use crate::{Dom0, two_clusters};
+use xen_fence_tests::throwaway::skipped;
+
+#[test]
+fn files_are_roots_and_nobody_elses_to_write() {
+    let dom0 = two_clusters().raise().unwrap();
+    for (path, mode) in [
+        ("/usr/sbin/xen-fence", 0o755),
+        ("/usr/sbin/xen-fence-broker", 0o755),
+        ("/usr/sbin/xen-fence-admin", 0o755),
+        ("/usr/lib/xen-fence/xen-fence-launcher", 0o755),
+        ("/etc/xen-fence/clusters.d", 0o755),
+        ("/etc/xen-fence/keys", 0o755),
+        ("/etc/xen-fence/keys/fence-alpha", 0o644),
+        ("/etc/xen-fence/sshd_config", 0o644),
+        ("/etc/ssh/sshd_config.d/xen-fence.conf", 0o644),
+        ("/etc/sudoers.d/xen-fence", 0o440),
+    ] {
+        assert!(dom0.has(path), "{path} is not there");
+        assert_eq!(dom0.mode(path), (mode, 0, 0), "{path}: mode {:o}", dom0.mode(path).0);
+    }
+}
+
+#[test]
+fn sudo_accepts_the_rule() {
+    let dom0 = Dom0::builder().bare().raise().unwrap();
+    let _ = dom0.on(&["visudo", "--check", "--strict"]).exits(0);
+    let _ = dom0.on(&["visudo", "--check", "--strict", "--file=/etc/sudoers.d/xen-fence"]).exits(0);
+}
+
+#[test]
+fn sshd_accepts_both_configurations() {
+    let dom0 = two_clusters().raise().unwrap();
+    for file in ["/etc/ssh/sshd_config", "/etc/xen-fence/sshd_config"] {
+        let _ = dom0.on(&["/usr/sbin/sshd", "-t", "-f", file]).exits(0);
+        let who = "user=fence-alpha,host=node1,addr=10.77.0.11";
+        let seen = dom0.on(&["/usr/sbin/sshd", "-T", "-C", who, "-f", file]).exits(0);
+        let settings = seen.stdout.to_lowercase();
+        for wanted in [
+            "authorizedkeysfile /etc/xen-fence/keys/%u",
+            "passwordauthentication no",
+            "kbdinteractiveauthentication no",
+            "allowtcpforwarding no",
+            "x11forwarding no",
+        ] {
+            assert!(settings.lines().any(|line| line == wanted), "{file}: no `{wanted}`\n{seen}");
+        }
+    }
+}
+
+#[test]
+fn systemd_accepts_the_unit() {
+    if !std::path::Path::new("/lib/systemd/systemd").exists() {
+        return skipped("systemd_accepts_the_unit", "there is no systemd here (package systemd)");
+    }
+    let dom0 = two_clusters().systemd().raise().unwrap();
+    let _ = dom0.sh("pkill -o -x sshd; systemctl start xen-fence-sshd.service").exits(0);
+    let _ = dom0.on(&["systemctl", "is-active", "xen-fence-sshd.service"]).exits(0);
+    let _ = crate::ask(&dom0, "alpha", "node1", &["status", "node2"]).exits(0);
+}

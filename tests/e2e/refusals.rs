@@ -1,0 +1,329 @@
+//! Bad input: each refused and recorded with its own reason, the exit code as the table says, and
+//! nothing touched.
+
+use crate::{Dom0, Shared, ask, recorded, settle};
+use std::time::Duration;
+use xen_fence_tests::throwaway::Output;
+
+static SHARED: Shared = Shared::new();
+
+const ID: &str = "0123456789abcdef0123456789abcdef";
+
+/// Sends these bytes to the broker over OpenSSH, with node1's key; the answer is in the output.
+fn wire(dom0: &Dom0, bytes: &[u8]) -> Output {
+    let words = [
+        "ssh",
+        "-F",
+        "none",
+        "-T",
+        "-i",
+        "/etc/xen-fence/id_ed25519",
+        "-p",
+        "2422",
+        "-o",
+        "UserKnownHostsFile=/etc/xen-fence/known_hosts",
+        "-o",
+        "BatchMode=yes",
+        "-o",
+        "IdentitiesOnly=yes",
+        "fence-alpha@xen1",
+        "xen-fence/1",
+    ];
+    dom0.in_node("alpha", "node1").run_with_input(&words, bytes)
+}
+
+/// The reply without what is another each time: its version, the dom0's name, the request's id.
+fn reply(output: &Output) -> String {
+    output.stdout.lines().last().unwrap_or_default().to_owned()
+}
+
+/// Runs a case and asserts that every domain is what it was.
+fn untouched(dom0: &Dom0, case: impl FnOnce()) {
+    let rows = |dom0: &Dom0| -> Vec<Option<u32>> {
+        dom0.nodes().iter().map(|node| dom0.domid(&node.cluster, &node.name)).collect()
+    };
+    let before = rows(dom0);
+    assert!(before.iter().all(Option::is_some), "{before:?}");
+    case();
+    assert_eq!(rows(dom0), before, "a domain was touched");
+}
+
+#[test]
+fn unknown_and_not_yours_are_one_answer() {
+    let dom0 = SHARED.take();
+    untouched(&dom0, || {
+        let mut answers = Vec::new();
+        for node in ["nobody", "db1", "Domain-0", "0", "12"] {
+            let line = format!("xen-fence/1 request {ID} off {node}\n");
+            let answer = reply(&wire(&dom0, line.as_bytes()));
+            assert!(answer.contains(" refused "), "{node}: {answer}");
+            assert!(answer.contains(" not-yours "), "{node}: {answer}");
+            answers.push(answer.replace(node, "NODE"));
+        }
+        assert!(answers.windows(2).all(|two| two[0] == two[1]), "{answers:#?}");
+        for node in ["nobody", "db1", "Domain-0", "0", "12"] {
+            let _ = ask(&dom0, "alpha", "node1", &["reset", node]).exits(3);
+            assert!(recorded(&dom0, "alpha", &["not-yours", node]), "{node} is not on record");
+        }
+    });
+}
+
+#[test]
+fn what_is_no_name_is_a_mistake_at_the_keyboard() {
+    let dom0 = SHARED.take();
+    untouched(&dom0, || {
+        let long = "x".repeat(10_000);
+        for node in ["-f", "../x", "", "a b", "n\u{f6}de", "a\nb", &long] {
+            let _ = ask(&dom0, "alpha", "node1", &["off", "--", node]).exits(2);
+        }
+        let _ = ask(&dom0, "alpha", "node1", &["destroy", "node2"]).exits(2);
+        let _ = ask(&dom0, "alpha", "node1", &["off"]).exits(2);
+        let _ = ask(&dom0, "alpha", "node1", &["off", "node2", "--no-such-thing"]).exits(2);
+    });
+}
+
+#[test]
+fn malformed_lines_are_refused() {
+    let dom0 = SHARED.take();
+    let request = |tail: &str| format!("xen-fence/1 request {ID} {tail}").into_bytes();
+    let mut long = request("off ");
+    long.resize(10_000, b'x');
+    long.push(b'\n');
+    let cases: Vec<(&str, Vec<u8>)> = vec![
+        ("an option for a name", request("off -f\n")),
+        ("a path for a name", request("off ../x\n")),
+        ("a line of 10 kB", long),
+        ("a NUL byte", request("off no\0de2\n")),
+        ("a control byte", request("off node2\x07\n")),
+        ("a carriage return", request("off node2\r\n")),
+        ("UTF-8", request("off n\u{f6}de2\n")),
+        ("an empty line", b"\n".to_vec()),
+        ("go before ready", format!("xen-fence/1 go {ID}\n").into_bytes()),
+        ("an unknown action", request("destroy node2\n")),
+        ("an unknown version", format!("xen-fence/9 request {ID} off node2\n").into_bytes()),
+        ("another language", b"GET / HTTP/1.1\r\n".to_vec()),
+        ("a field too many", request("off node2 now\n")),
+        ("two spaces", request("off  node2\n")),
+        ("an id too short", b"xen-fence/1 request abc off node2\n".to_vec()),
+        ("a list with a node", request("list node2\n")),
+        ("an off without a node", request("off -\n")),
+        ("no newline", request("off node2")),
+    ];
+    untouched(&dom0, || {
+        for (what, bytes) in &cases {
+            let before = dom0.journal("alpha").len();
+            let output = wire(&dom0, bytes);
+            assert!(output.stdout.contains(" refused "), "{what}\n{output}");
+            assert!(output.stdout.contains(" malformed "), "{what}\n{output}");
+            let records = dom0.journal("alpha");
+            assert!(records.len() > before, "{what} is not on record");
+            assert!(
+                records.last().unwrap().to_string().contains("malformed"),
+                "{what}: {records:?}"
+            );
+        }
+    });
+}
+
+#[test]
+fn what_comes_before_ready_is_early() {
+    let dom0 = SHARED.take();
+    untouched(&dom0, || {
+        for second in
+            [format!("xen-fence/1 go {ID}\n"), format!("xen-fence/1 request {ID} off node2\n")]
+        {
+            let both = format!("xen-fence/1 request {ID} off node2\n{second}");
+            let output = wire(&dom0, both.as_bytes());
+            assert!(output.stdout.contains(" early "), "{second}\n{output}");
+            assert!(recorded(&dom0, "alpha", &["early"]));
+        }
+    });
+}
+
+#[test]
+fn silence_after_ready_kills_nobody() {
+    let dom0 = SHARED.take();
+    untouched(&dom0, || {
+        let request = format!("xen-fence/1 request {ID} off node2\n");
+        let output = wire(&dom0, request.as_bytes());
+        assert!(output.stdout.contains(" ready "), "{output}");
+        assert!(!output.stdout.contains(" fenced "), "{output}");
+    });
+}
+
+#[test]
+fn a_shell_is_not_to_be_had() {
+    let dom0 = SHARED.take();
+    for command in ["", "sh", "xen-fence/1; id", "xen-fence/1 serve", "xen-fence/2"] {
+        let mut words = vec![
+            "ssh",
+            "-F",
+            "none",
+            "-T",
+            "-i",
+            "/etc/xen-fence/id_ed25519",
+            "-p",
+            "2422",
+            "-o",
+            "UserKnownHostsFile=/etc/xen-fence/known_hosts",
+            "-o",
+            "BatchMode=yes",
+            "fence-alpha@xen1",
+        ];
+        words.extend(Some(command).filter(|command| !command.is_empty()));
+        let _ = dom0.in_node("alpha", "node1").run(&words).exits(64).saying("xen-fence");
+    }
+    // Nor has the account another way to root.
+    for line in ["-n id", "-n /usr/sbin/xen-fence-broker", "-n /usr/sbin/xen-fence-broker serve x"]
+    {
+        let output = dom0.sh(&format!(
+            "setpriv --reuid fence-alpha --regid xen-fence --clear-groups sudo {line}"
+        ));
+        assert_ne!(output.code, 0, "{output}");
+        assert!(!output.stdout.contains("uid=0"), "{output}");
+    }
+}
+
+#[test]
+fn a_broken_policy_refuses_its_cluster_and_no_other() {
+    let dom0 = SHARED.take();
+    let path = "/etc/xen-fence/clusters.d/alpha.toml";
+    let good = dom0.file(path);
+    untouched(&dom0, || {
+        dom0.write(path, &good.replacen("uuid", "uuhd", 1), 0o644);
+        let heard = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(3).saying("policy");
+        assert!(!heard.says("uuhd") && !heard.says("line"), "the guest hears too much\n{heard}");
+        let _ = dom0
+            .on(&["xen-fence-admin", "acl", "check"])
+            .saying("uuhd")
+            .saying("alpha.toml:")
+            .saying("^");
+        settle(|| dom0.syslog().contains("alpha.toml"));
+        assert!(recorded(&dom0, "alpha", &["policy", "alpha.toml"]));
+        let _ = ask(&dom0, "beta", "db1", &["status", "db2"]).exits(0);
+        for (mode, why) in [(0o666, "writable by all"), (0o664, "writable by its group")] {
+            dom0.write(path, &good, mode);
+            let refused = ask(&dom0, "alpha", "node1", &["off", "node2"]);
+            assert_eq!(refused.code, 3, "{why}\n{refused}");
+        }
+        dom0.remove(path);
+        let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(3);
+    });
+    dom0.write(path, &good, 0o644);
+    let _ = ask(&dom0, "alpha", "node1", &["status", "node2"]).exits(0);
+}
+
+#[test]
+fn a_revoked_key_is_dead_at_once() {
+    let dom0 = SHARED.take();
+    let path = "/etc/xen-fence/clusters.d/alpha.toml";
+    let good = dom0.file(path);
+    let key = dom0.file(&format!("{}/id_ed25519.pub", dom0.node("alpha", "node1").etc()));
+    let revoked = good.replace(
+        key.trim(),
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE7O2UcS2k4zX1vY0rkJmQ0p4yq0Wq2bJ6q3f0bN1c2d other",
+    );
+    // sshd's key file still has it: the broker looks again.
+    untouched(&dom0, || {
+        dom0.write(path, &revoked, 0o644);
+        let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(3);
+        dom0.write(path, &good, 0o644);
+    });
+}
+
+#[test]
+fn the_agents_own_files() {
+    let dom0 = SHARED.take();
+    let etc = dom0.node("alpha", "node1").etc();
+    let key = dom0.file(&format!("{etc}/id_ed25519"));
+    untouched(&dom0, || {
+        let off = |more: &[&str]| {
+            ask(&dom0, "alpha", "node1", &[&["off", "node2", "--timeout", "8"], more].concat())
+        };
+        let _ = off(&["--identity", "/nowhere/key"]).exits(2).saying("/nowhere/key");
+        let loose = format!("{etc}/loose");
+        dom0.write(&loose, &key, 0o644);
+        let _ =
+            off(&["--identity", "/etc/xen-fence/loose"]).exits(2).saying("loose").saying("chmod");
+        dom0.write(&format!("{etc}/empty"), "", 0o644);
+        let _ = off(&["--known-hosts", "/etc/xen-fence/empty"]).exits(5).saying("ssh-ed25519");
+        let known = dom0
+            .file(&format!("{etc}/known_hosts"))
+            .replace("AAAAC3NzaC1lZDI1NTE5AAAAI", "AAAAC3NzaC1lZDI1NTE5AAAAJ");
+        dom0.write(&format!("{etc}/changed"), &known, 0o644);
+        let _ = off(&["--known-hosts", "/etc/xen-fence/changed"]).exits(5).saying("changed");
+        let _ = off(&["--config", "/nowhere.toml"]).exits(2).saying("/nowhere.toml");
+        dom0.write(
+            &format!("{etc}/typo.toml"),
+            "dom0 = [\"fence-alpha@xen1:2422\"]\ntimeuot = 3\n",
+            0o644,
+        );
+        let _ =
+            off(&["--config", "/etc/xen-fence/typo.toml"]).exits(2).saying("timeuot").saying("2");
+    });
+}
+
+#[test]
+fn dom0_that_is_not_there() {
+    let dom0 = SHARED.take();
+    let etc = dom0.node("alpha", "node1").etc();
+    let _ =
+        dom0.on(&["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", &format!("{etc}/stranger")]);
+    untouched(&dom0, || {
+        for place in
+            ["fence-alpha@xen1:1", "fence-alpha@10.77.0.99:2422", "fence-alpha@no-such-host"]
+        {
+            let output =
+                ask(&dom0, "alpha", "node1", &["off", "node2", "--timeout", "4", "--dom0", place]);
+            assert!([4, 7].contains(&output.code), "{output}");
+            assert!(output.took < Duration::from_secs(6), "{output}");
+        }
+        let two = ["off", "node2", "--dom0", "fence-alpha@xen1:2422", "--dom0", "fence-alpha@xen2"];
+        let _ = ask(&dom0, "alpha", "node1", &two).exits(2);
+        let stranger = ["off", "node2", "--identity", "/etc/xen-fence/stranger", "--timeout", "8"];
+        let _ = ask(&dom0, "alpha", "node1", &stranger).exits(6);
+        let nobody = ["off", "node2", "--dom0", "fence-gamma@xen1:2422", "--timeout", "8"];
+        let _ = ask(&dom0, "alpha", "node1", &nobody).exits(6);
+    });
+}
+
+#[test]
+fn an_sshd_that_accepts_and_says_nothing() {
+    let dom0 = SHARED.take();
+    untouched(&dom0, || {
+        // The kernel accepts connections for a stopped daemon.
+        let _ = dom0.on(&["pkill", "-STOP", "-o", "-x", "sshd"]).exits(0);
+        let output = ask(&dom0, "alpha", "node1", &["off", "node2", "--timeout", "4"]);
+        let _ = dom0.on(&["pkill", "-CONT", "-o", "-x", "sshd"]).exits(0);
+        assert!([4, 7].contains(&output.code), "{output}");
+        assert!(output.took < Duration::from_secs(6), "{output}");
+    });
+}
+
+#[test]
+fn ctrl_c_before_go_leaves_nothing_behind() {
+    let dom0 = SHARED.take();
+    untouched(&dom0, || {
+        dom0.fault(&["fault", "list-delay", "3000"]);
+        let asker = dom0.in_node("alpha", "node1").spawn(&["xen-fence", "off", "node2"]);
+        std::thread::sleep(Duration::from_millis(1500));
+        asker.signal("INT");
+        assert_ne!(asker.wait().code, 0);
+        std::thread::sleep(Duration::from_secs(6));
+        dom0.fault(&["clear"]);
+        settle(|| dom0.on(&["pgrep", "-f", "xen-fence-broker"]).code != 0);
+    });
+}
+
+#[test]
+fn ctrl_c_after_go_is_too_late() {
+    let dom0 = SHARED.take();
+    dom0.fault(&["fault", "slow-destroy", "3000", "alpha-node2"]);
+    let domid = dom0.domid("alpha", "node2");
+    let asker = dom0.in_node("alpha", "node1").spawn(&["xen-fence", "reset", "node2"]);
+    settle(|| dom0.on(&["pgrep", "-f", "xl destroy"]).code == 0);
+    asker.signal("INT");
+    assert_ne!(asker.wait().code, 0);
+    settle(|| dom0.domid("alpha", "node2").is_some_and(|now| Some(now) > domid));
+    settle(|| recorded(&dom0, "alpha", &["outcome", "node2"]));
+}
