@@ -25,6 +25,9 @@ pub struct Builder {
     syslog: Syslog,
 }
 
+/// What a cluster's nodes may do unless the test says otherwise.
+const ALL_ACTIONS: &str = "actions = [\"reset\", \"off\", \"on\", \"status\"]\n";
+
 impl Builder {
     pub(crate) fn new() -> Self {
         Self {
@@ -166,7 +169,7 @@ impl Builder {
             let path = format!("{}/id_ed25519.pub", node.etc());
             keys.insert(node.name.clone(), self.public_key(dom0, &path)?);
         }
-        let first = self.policies.get(cluster).map_or("", String::as_str);
+        let first = self.policies.get(cluster).map_or(ALL_ACTIONS, String::as_str);
         let key_of = |node: &Node| keys.get(&node.name).cloned().unwrap_or_default();
         let text = clusters::policy(first, &members, &key_of);
         let path = format!("/etc/xen-fence/clusters.d/{cluster}.toml");
