@@ -65,6 +65,18 @@ fn every_invalid_file_is_refused_at_its_place_and_with_its_reason() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// The example that is installed, and the one that is copied first.
+#[test]
+fn the_example_is_a_policy_and_shows_every_key() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("host/examples/alpha.toml");
+    let text = fs::read_to_string(path).unwrap();
+    let cluster = parse(&alpha(), &text).unwrap();
+    assert!(cluster.from().is_some() && cluster.brake().is_some());
+    for key in ["domain", "uuid", "config", "keys", "targets", "from", "actions", "brake"] {
+        assert!(text.contains(&format!("\n{key} ")), "{key}");
+    }
+}
+
 #[test]
 fn what_the_file_says_is_what_the_cluster_holds() {
     let cluster = valid("everything");
