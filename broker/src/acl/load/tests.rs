@@ -1,6 +1,7 @@
 //! The policy files under tests/data/acl, and the details that a file cannot show by itself.
 
 use super::*;
+use crate::acl::Brake;
 use crate::names::Uuid;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -137,9 +138,9 @@ fn brakes_are_read_strictly() {
         ("1000 resets in 168h", 1000, 604_800),
         ("5 resets in 2h", 5, 7200),
     ] {
-        let brake = values::read_brake(text).unwrap();
+        let brake = Brake::parse(text).unwrap();
         assert_eq!((brake.count(), brake.window().as_secs()), (count, seconds), "{text}");
-        assert_eq!(values::read_brake(&brake.to_string()), Some(brake), "{brake}");
+        assert_eq!(Brake::parse(&brake.to_string()), Some(brake), "{brake}");
     }
     for bad in [
         "",
@@ -155,7 +156,7 @@ fn brakes_are_read_strictly() {
         "-1 resets in 1m",
         "3 resets in é",
     ] {
-        assert_eq!(values::read_brake(bad), None, "{bad:?}");
+        assert_eq!(Brake::parse(bad), None, "{bad:?}");
     }
 }
 
@@ -165,4 +166,25 @@ fn a_missing_file_is_told_from_a_broken_one() {
     let missing = load(&dir.path().join("no"), &alpha()).unwrap_err();
     assert!(missing.is_missing() && missing.place().is_none(), "{missing}");
     assert!(!parse(&alpha(), "").unwrap_err().is_missing());
+}
+
+/// Half a file, or one with a byte exchanged, is a policy or is refused; nothing else happens.
+#[test]
+fn torn_and_damaged_files_do_not_panic() {
+    let (_, text) =
+        data("valid").into_iter().find(|(path, _)| path.ends_with("everything.toml")).unwrap();
+    let step = 7;
+    for at in (0..text.len()).step_by(step) {
+        for damaged in [
+            text[..at].to_owned(),
+            text[at..].to_owned(),
+            format!("{}\u{e9}{}", &text[..at], &text[at + 1..]),
+            format!("{}]{}", &text[..at], &text[at + 1..]),
+            format!("{}\0{}", &text[..at], &text[at..]),
+        ] {
+            if let Err(error) = parse(&alpha(), &damaged) {
+                assert!(!error.to_string().is_empty() && !error.one_line().contains('\n'));
+            }
+        }
+    }
 }
