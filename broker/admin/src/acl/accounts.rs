@@ -61,7 +61,8 @@ pub(crate) fn make_group() -> Result<(), String> {
     run("/usr/sbin/groupadd", &["--system", GROUP])
 }
 
-/// Makes an account: no home, no password, no shell but the launcher.
+/// Makes an account: no home of its own, no password, no shell but the launcher. With a home that
+/// does not exist, sshd would complain of it in every session.
 pub(crate) fn make_account(account: &str) -> Result<(), String> {
     // "*" is no password's hash, and unlike "!" it is not what sshd calls locked.
     let arguments = [
@@ -70,7 +71,7 @@ pub(crate) fn make_account(account: &str) -> Result<(), String> {
         GROUP,
         "--no-create-home",
         "--home-dir",
-        "/nonexistent",
+        "/",
         "--shell",
         LAUNCHER,
         "--password",

@@ -3,7 +3,7 @@
 use super::{Policy, cluster_of};
 use crate::Ending;
 use crate::output::{complain, say};
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use xen_fence_broker::acl::{CLUSTERS_DIR, Cluster, load};
@@ -79,9 +79,11 @@ fn check_file(path: &Path) -> Ending {
         ));
         return Ending::Unable;
     };
-    let dir = path.parent().unwrap_or(Path::new(""));
-    let result = if dir == Path::new(CLUSTERS_DIR) {
-        load(dir, &name)
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let is_installed = fs::canonicalize(dir)
+        .is_ok_and(|dir| fs::canonicalize(CLUSTERS_DIR).is_ok_and(|policy| policy == dir));
+    let result = if is_installed {
+        load(Path::new(CLUSTERS_DIR), &name)
     } else {
         match read(path) {
             Ok(text) => load::parse_as(path, &name, &text),
