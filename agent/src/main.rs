@@ -50,7 +50,7 @@ fn main() -> ExitCode {
             return Exit::Success.into();
         }
         Err(error) => {
-            let _ = error.print();
+            Report::new(false, false).usage(&error.render().to_string());
             return Exit::Usage.into();
         }
     };
@@ -174,8 +174,9 @@ fn say(
     if cli.json {
         report.answer(&json::of_verdict(request, verdict, answers, total).to_string());
     }
-    // A check has its errors among its findings.
-    for answer in answers.iter().filter(|_| request.action() != Action::Check) {
+    // A rehearsal has its errors among its findings.
+    let rehearses = matches!(request.action(), Action::Check | Action::Monitor);
+    for answer in answers.iter().filter(|_| !rehearses) {
         if let Err(error) = &answer.end {
             report.error(error);
         }

@@ -41,6 +41,11 @@ impl Report {
         }
     }
 
+    /// Prints what clap has to say about a command line, in our form.
+    pub(crate) fn usage(&self, text: &str) {
+        self.say(text.trim_end());
+    }
+
     /// Prints something to know.
     pub(crate) fn warning(&self, text: &str) {
         self.say(&format!("warning: {text}"));

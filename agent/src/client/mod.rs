@@ -4,6 +4,8 @@
 //! sent every failure says that nothing was touched; after it, every failure says that the outcome
 //! is unknown, unless the broker itself says what it is.
 
+#[cfg(test)]
+mod fake;
 mod replies;
 #[cfg(test)]
 mod tests;

@@ -219,10 +219,6 @@ impl Talk {
             self.complaint.extend(bytes.iter().take(length.min(room)));
         }
     }
-
-    fn broken(&self, error: &std::io::Error) -> Broken {
-        Broken::Lost(self.ssh.words(&error.to_string()))
-    }
 }
 
 impl Conversation for Talk {
@@ -234,7 +230,7 @@ impl Conversation for Talk {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.ssh.wait(deadline).ok_or(Broken::TimedOut)?;
                 }
-                Err(error) => return Err(self.broken(&error)),
+                Err(error) => return Err(Broken::Lost(self.ssh.words(&error.to_string()))),
             }
         }
         Ok(())
@@ -256,7 +252,7 @@ impl Conversation for Talk {
                     return Ok(());
                 }
                 Err(error) if error.kind() != ErrorKind::WouldBlock => {
-                    return Err(self.broken(&error));
+                    return Err(Broken::Lost(self.ssh.words(&error.to_string())));
                 }
                 Ok(0) | Err(_) => self.ssh.wait(deadline).ok_or(Broken::TimedOut)?,
             }
