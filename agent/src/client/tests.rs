@@ -3,7 +3,7 @@
 use super::fake::*;
 use super::*;
 use crate::error::Retry;
-use xen_fence_protocol::{MAX_REPLY_LINES, RequestId};
+use xen_fence_protocol::MAX_REPLY_LINES;
 
 #[test]
 fn off_reset_and_on_succeed_by_their_lines() {
