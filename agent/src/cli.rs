@@ -105,8 +105,8 @@ fn after_long_help() -> String {
            /etc/xen-fence/agent.toml          defaults for the options: dom0, identity, known_hosts, timeout\n  \
            /etc/xen-fence/id_ed25519          this node's private key\n  \
            /etc/xen-fence/known_hosts         dom0's host key; if there is none: /etc/ssh/ssh_known_hosts\n\n\
-         Until dom0 has been told to go, a connection that breaks is tried again with the same request,\n\
-         and Ctrl-C leaves nothing behind. After that, dom0 finishes and records what it began.\n\
+         Until dom0 has been told to go, a connection that breaks is tried again with the same request\n\
+         (a refused one for 10 s), and Ctrl-C leaves nothing behind. After that, dom0 finishes and records what it began.\n\
          A dom0 given by a name that is not in /etc/hosts needs a resolver that answers.",
         Exit::table()
     )

@@ -51,8 +51,8 @@ impl Kind {
 pub(crate) enum Retry {
     /// Final.
     Never,
-    /// For ten seconds: somebody answered that nobody is there, which a restart explains and a
-    /// wrong port does too.
+    /// For ten seconds: somebody answered that nobody is there. A restart of sshd explains that, and
+    /// a wrong port does too.
     Soon,
     /// Until the deadline: silence, or a connection that broke.
     UntilDeadline,

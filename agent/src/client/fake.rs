@@ -55,6 +55,7 @@ impl crate::course::Watch for Nobody {
     fn begins(&mut self, _: Phase) {}
     fn ended(&mut self, _: Phase, _: Duration, _: &str) {}
     fn retries(&mut self, _: &Error) {}
+    fn tells(&mut self, _: &str) {}
     fn warns(&mut self, text: &str) {
         self.0.push(text.to_owned());
     }

@@ -60,9 +60,14 @@ impl<'a> Replies<'a> {
             let reply = self.next_reply()?;
             match reply.body {
                 Body::Note { about, text } => {
-                    // Not a warning: it only says that something takes its time.
-                    if about != Note::Progress {
-                        course.warn(&format!("{}: {text}", reply.dom0));
+                    let said = format!("{}: {text}", reply.dom0);
+                    match about {
+                        Note::Progress => course.tell(&said),
+                        Note::Journal
+                        | Note::State
+                        | Note::Config
+                        | Note::LeftOff
+                        | Note::Cgroup => course.warn(&said),
                     }
                     self.told.notes.push((about, text));
                 }
