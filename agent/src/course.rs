@@ -17,6 +17,8 @@ pub(crate) trait Watch {
     fn warns(&mut self, text: &str);
     /// What dom0 is at meanwhile.
     fn tells(&mut self, text: &str);
+    /// Something that only the curious want to know.
+    fn details(&mut self, text: &str);
 }
 
 /// The phases of one attempt.
@@ -55,6 +57,11 @@ impl<'a> Course<'a> {
     /// Passes on what dom0 is at.
     pub(crate) fn tell(&mut self, text: &str) {
         self.watch.tells(text);
+    }
+
+    /// Passes on a detail.
+    pub(crate) fn detail(&mut self, text: &str) {
+        self.watch.details(text);
     }
 
     /// The phases that ended, and the one that did not.

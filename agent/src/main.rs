@@ -153,9 +153,6 @@ fn ask_all(
     let count = u32::try_from(settings.dom0s.len()).unwrap_or(u32::MAX);
     for (endpoint, to_ask) in settings.dom0s.iter().zip((1..=count).rev()) {
         report.detail(&format!("asking {endpoint}"));
-        for line in ask.known_hosts.find(endpoint, &transport::ssh::is_hash_of).broken_lines() {
-            report.detail(&format!("broken line left out: {line}"));
-        }
         let share = deadline.left().unwrap_or_default() / to_ask;
         answers.push(ask::ask(endpoint, ask, Deadline::after(share).or_earlier(deadline), report));
     }

@@ -1,8 +1,9 @@
 //! The rules of speech: every byte that the agent writes goes through here.
 //!
 //! Standard output holds the answer, standard error the talk: `xen-fence: error: …`, then
-//! `xen-fence: hint: …`, lower case, no full stop. A closed pipe or terminal never ends a fence, so
-//! no write here can fail loudly. On a terminal the last line of the talk tells what is going on.
+//! `xen-fence: hint: …`, lower case, no full stop. A closed pipe or terminal never ends a
+//! fence, so no write here can fail loudly. On a terminal the last line of the talk tells what is
+//! going on.
 
 use crate::course::Watch;
 use crate::error::Error;
@@ -111,6 +112,10 @@ impl Watch for Report {
             live.show(Some(format!("trying again: {cause}")));
         }
         self.again = Some(text);
+    }
+
+    fn details(&mut self, text: &str) {
+        self.detail(text);
     }
 
     fn tells(&mut self, text: &str) {

@@ -56,6 +56,7 @@ impl crate::course::Watch for Nobody {
     fn ended(&mut self, _: Phase, _: Duration, _: &str) {}
     fn retries(&mut self, _: &Error) {}
     fn tells(&mut self, _: &str) {}
+    fn details(&mut self, _: &str) {}
     fn warns(&mut self, text: &str) {
         self.0.push(text.to_owned());
     }

@@ -22,10 +22,11 @@ use std::thread;
 use std::time::Duration;
 use xen_fence_protocol::{EXEC_COMMAND, LineBuffer, Text};
 
-/// The fast ones first; the library leaves out what it was built without, and adds strict key exchange.
+/// The fast ones first; the library leaves out what it lacks, and adds strict key exchange.
 const KEX: &str = "curve25519-sha256,curve25519-sha256@libssh.org,mlkem768x25519-sha256,\
     ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521,diffie-hellman-group16-sha512,\
-    diffie-hellman-group18-sha512,diffie-hellman-group14-sha256,diffie-hellman-group-exchange-sha256";
+    diffie-hellman-group18-sha512,diffie-hellman-group14-sha256,\
+    diffie-hellman-group-exchange-sha256";
 const CIPHERS: &str = "chacha20-poly1305@openssh.com,aes128-gcm@openssh.com,aes256-gcm@openssh.com,\
     aes128-ctr,aes256-ctr,aes192-ctr";
 /// How much of a complaint is kept.
@@ -85,7 +86,8 @@ impl Ssh {
     /// Logs in with the key.
     ///
     /// # Errors
-    /// [`Kind::Login`] if dom0 does not accept it, [`Kind::Config`] if it cannot be used, else what broke.
+    /// [`Kind::Login`] if dom0 does not accept it, [`Kind::Config`] if it cannot be used, else what
+    /// broke.
     pub(crate) fn login(
         &mut self,
         account: &str,
@@ -157,7 +159,8 @@ impl Ssh {
         // Rounded up, or the last millisecond would be spent in a busy loop.
         let millis = i32::try_from(left.as_millis().saturating_add(1)).unwrap_or(i32::MAX);
         let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
-        // An interrupted wait is a short one: the caller tries again, and the deadline is looked at.
+        // An interrupted wait is a short one: the caller tries again, and the deadline is looked
+        // at.
         let _ = poll(&mut [PollFd::new(self.tcp.as_fd(), flags)], timeout);
         deadline.left().map(|_| ())
     }
@@ -288,7 +291,6 @@ mod tests {
 
     #[test]
     fn hashed_names_as_ssh_keygen_writes_them() {
-        // ssh-keygen -H of "[xen1]:2422 ssh-ed25519 …"
         let line = "|1|f3qeBqNwwNUcAE8BAuningUZY54=|a/PxUbXe5m4jjTVEJQmA2SQDu8c= \
             ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAY60XagC6baKQZMk37vMSdLayCVqlDYZhAHzH60cfGf";
         assert!(is_hash_of(line, "[xen1]:2422"));

@@ -7,8 +7,8 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// The most that one address gets in one attempt. The kernel repeats an unanswered SYN ever more seldom; a
-/// new attempt finds a host that comes back sooner.
+/// The most that one address gets in one attempt. The kernel repeats an unanswered SYN ever more
+/// seldom; a new attempt finds a host that comes back sooner.
 const MOST_PER_ADDRESS: Duration = Duration::from_secs(5);
 
 /// Connects to one of the addresses; those still to be tried share the time that is left.
