@@ -97,12 +97,7 @@ impl Ssh {
         let step = |session: &mut Session| {
             session.userauth_pubkey_memory(account, None, identity.text(), None)
         };
-        let Err(stop) = self.drive(deadline, step) else { return Ok(()) };
-        let error = sentences::login(stop, account, identity);
-        Err(match self.session.userauth_banner().ok().flatten().map(Text::escaped) {
-            Some(banner) => error.hint(format!("dom0 says: {banner}")),
-            None => error,
-        })
+        self.drive(deadline, step).map_err(|stop| sentences::login(stop, account, identity))
     }
 
     /// Opens the session and has the broker started.

@@ -160,3 +160,25 @@ fn a_monitor_is_silent_about_what_is_well_and_keeps_the_code() {
     assert_eq!(verdict.exit, Exit::Unreachable);
     assert_eq!(judge(&request(Action::Monitor), &[found(Level::Fail)], vec![]).exit, Exit::Failed);
 }
+
+#[test]
+fn the_object_for_programs() {
+    let fenced = Success::Fenced { how: How::Killed, start: Start::NotAsked };
+    let mut fine = answer("xen1", Ok(fenced));
+    fine.phases.push(Phase::KeyExchange, Duration::from_micros(12_345));
+    let request = request(Action::Off);
+    let object = |answers: &[Answer]| {
+        let verdict = judge(&request, answers, vec![]);
+        crate::json::of_verdict(&request, &verdict, answers, Duration::from_millis(31))
+    };
+    let value = object(&[fine]);
+    assert_eq!(value["result"], "fenced");
+    assert_eq!(value["exit"], 0);
+    assert_eq!(value["node"], "node2");
+    assert_eq!(value["dom0s"][0]["dom0"], "xen1");
+    assert_eq!(value["dom0s"][0]["phases"]["key_exchange"], 12.3);
+    assert!(value["dom0s"][0]["error"].is_null());
+    let value = object(&[failed("xen1", Kind::TimedOut)]);
+    assert_eq!((&value["result"], &value["exit"]), (&"timed-out".into(), &7.into()));
+    assert_eq!(value["dom0s"][0]["error"]["message"], "why");
+}
