@@ -87,7 +87,8 @@ fn each_record_is_whole_and_every_id_is_its_own() {
         let _ = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0);
     }
     let records = dom0.journal("alpha");
-    let ids: BTreeSet<&str> = records.iter().filter_map(|record| record["id"].as_str()).collect();
+    let ids: BTreeSet<&str> =
+        records.iter().filter_map(|record| record["request"].as_str()).collect();
     assert!(ids.len() >= 2, "{records:#?}");
     assert!(dom0.syslog().contains("xen-fence"), "syslog has it too");
     let _ = dom0.on(&["xen-fence-admin", "log", "alpha"]).exits(0).saying("node2");

@@ -1,12 +1,11 @@
 //! The helper of the throwaway dom0: `hold` holds one, `enter` runs a command in one, `sweep` removes
-//! the cgroup of one whose holder was killed. Its caller is
-//! the library beside it; a person may use it to look around in one that a test has raised.
+//! the cgroup of one whose holder was killed; their caller is the library. `shell` is for people.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
-use xen_fence_tests::throwaway::{Entry, Error, Init, Result, What, enter, hold, sweep};
+use xen_fence_tests::throwaway::{Dom0, Entry, Error, Init, Result, What, enter, hold, sweep};
 
-const USAGE: &str = "usage: throwaway hold [--systemd]\n       throwaway sweep\n       throwaway enter --init=PID \
+const USAGE: &str = "usage: throwaway hold [--systemd]\n       throwaway sweep\n       throwaway shell [COMMAND...]\n       throwaway enter --init=PID \
 [--domain=PID [--etc=DIRECTORY]] [--cgroup=GROUP] [--detach] -- COMMAND...";
 
 fn main() -> ExitCode {
@@ -20,6 +19,7 @@ fn main() -> ExitCode {
             Init::Plain
         }),
         Some("sweep") => sweep(),
+        Some("shell") => shell(&rest),
         Some("enter") => entry(rest).and_then(enter),
         _ => Err(Error::new(USAGE)),
     };
@@ -30,6 +30,18 @@ fn main() -> ExitCode {
             ExitCode::from(125)
         }
     }
+}
+
+/// Raises a dom0 with two clusters, runs a shell or a command in it, and removes it.
+fn shell(words: &[OsString]) -> Result<()> {
+    let dom0 = Dom0::builder()
+        .cluster("alpha", &["node1", "node2"])
+        .cluster("beta", &["db1", "db2"])
+        .raise()?;
+    let words: Vec<&str> = words.iter().filter_map(|word| word.to_str()).collect();
+    let words = if words.is_empty() { vec!["bash"] } else { words };
+    let status = dom0.place().command(&words).status();
+    status.map(drop).map_err(|error| Error::new(format!("cannot run a shell: {error}")))
 }
 
 fn entry(words: Vec<OsString>) -> Result<Entry> {

@@ -25,8 +25,13 @@ pub struct Builder {
     syslog: Syslog,
 }
 
+<<<<<<< HEAD
 /// What a cluster's nodes may do unless the test says otherwise.
 const ALL_ACTIONS: &str = "actions = [\"reset\", \"off\", \"on\", \"status\"]\n";
+=======
+/// What nodes may do, unless the test says otherwise.
+const ACTIONS: &str = "actions = [\"reset\", \"off\", \"on\", \"status\"]\n";
+>>>>>>> dom0
 
 impl Builder {
     pub(crate) fn new() -> Self {
@@ -53,7 +58,8 @@ impl Builder {
         self
     }
 
-    /// Lines that a cluster's policy file begins with: `actions = ["status"]`.
+    /// The lines that a cluster's policy file begins with, instead of those that allow everything:
+    /// `actions = ["status"]`.
     #[must_use]
     pub fn policy(mut self, cluster: &str, lines: &str) -> Self {
         self.policies.insert(cluster.to_owned(), format!("{lines}\n"));
@@ -129,11 +135,7 @@ impl Builder {
         dom0.root.write("/etc/hostname", format!("{HOST}\n").as_bytes(), 0o644)?;
         // No name server at all: whoever asks for a name that is not in /etc/hosts hears so at once.
         dom0.root.write("/etc/resolv.conf", b"", 0o644)?;
-        if by_hand::is_needed() {
-            by_hand::install(&dom0.root, product)?;
-        } else {
-            product.install(dom0.holder.init)?;
-        }
+        product.install(dom0.holder.init)?;
         product.install_stand_in(&dom0.root, &dom0.place)?;
         if !self.bare {
             self.furnish(&dom0)?;
@@ -169,7 +171,11 @@ impl Builder {
             let path = format!("{}/id_ed25519.pub", node.etc());
             keys.insert(node.name.clone(), self.public_key(dom0, &path)?);
         }
+<<<<<<< HEAD
         let first = self.policies.get(cluster).map_or(ALL_ACTIONS, String::as_str);
+=======
+        let first = self.policies.get(cluster).map_or(ACTIONS, String::as_str);
+>>>>>>> dom0
         let key_of = |node: &Node| keys.get(&node.name).cloned().unwrap_or_default();
         let text = clusters::policy(first, &members, &key_of);
         let path = format!("/etc/xen-fence/clusters.d/{cluster}.toml");
@@ -197,7 +203,7 @@ impl Builder {
         for cluster in &self.clusters {
             // `*`: no password, and yet not locked, which sshd without PAM would refuse.
             lines.push(format!(
-                "useradd --system --no-create-home --home-dir /nonexistent --gid xen-fence \
+                "useradd --system --no-create-home --home-dir / --gid xen-fence \
                  --shell /usr/lib/xen-fence/xen-fence-launcher --password '*' fence-{cluster}"
             ));
         }

@@ -132,7 +132,7 @@ pub(crate) fn exec_systemd() -> Result<Infallible> {
         .ok_or_else(|| Error::new("there is no systemd here (package systemd)"))?;
     let error = Command::new(program)
         .arg0("/sbin/init")
-        .args(["--unit=multi-user.target", "--log-target=null", "--show-status=no"])
+        .args(["--unit=basic.target", "--log-target=null", "--show-status=no"])
         .env_clear()
         .env("container", "throwaway-dom0")
         .env("PATH", super::enter::PATH)

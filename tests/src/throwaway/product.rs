@@ -7,12 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The programs as cargo builds them, from one profile.
+/// The programs as cargo builds them, in one profile.
 #[derive(Clone, Debug)]
 pub(crate) struct Product {
     /// The directory that cargo puts the programs in.
     pub(crate) programs: PathBuf,
-    profile: &'static str,
 }
 
 /// Set by a script that has just built everything itself.
@@ -37,12 +36,11 @@ impl Product {
         if programs.ends_with("deps") {
             programs.pop();
         }
-        let profile = if programs.ends_with("release") { "release" } else { "debug" };
         if std::env::var_os(BUILT).is_none() {
             let mut build = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
             build.current_dir(repository()).args(["build", "--quiet", "--locked", "--bins"]);
             build.args(PACKAGES.iter().flat_map(|name| ["--package", name]));
-            if profile == "release" {
+            if programs.ends_with("release") {
                 build.arg("--release");
             }
             let output = build.output().doing("run cargo, to build what the tests install")?;
@@ -51,7 +49,7 @@ impl Product {
                 return Err(Error::new(format!("cannot build what the tests install:\n{why}")));
             }
         }
-        Ok(Self { programs, profile })
+        Ok(Self { programs })
     }
 
     /// The helper that holds a throwaway dom0 and enters it.
@@ -59,14 +57,14 @@ impl Product {
         self.programs.join("throwaway")
     }
 
-    /// Installs the product for dom0 and, since its domains share its file system, for a node.
+    /// Installs the product for dom0 with both ways of sshd and, since its domains share its file
+    /// system, for a node: as an administrator does, with make.
     pub(crate) fn install(&self, init: i32) -> Result<()> {
         let destination = format!("DESTDIR=/proc/{init}/root");
-        let profile = format!("PROFILE={}", self.profile);
+        let built = format!("BUILT={}", self.programs.display());
         let mut make = Command::new("make");
         make.arg("--silent").arg("-C").arg(repository());
-        make.args(["install-dom0", "install-node", &destination, &profile]);
-        make.arg(format!("BINDIR={}", self.programs.display()));
+        make.args(["install-dom0", "install-node", "SSHD=both", &destination, &built]);
         let output = make.output().doing("run make")?;
         if output.status.success() {
             return Ok(());

@@ -76,11 +76,15 @@ pub(crate) fn start_syslog(syslog: Syslog, root: &Root, dom0: &Place) -> Result<
 /// Starts sshd, and returns when it listens.
 pub(crate) fn start_sshd(sshd: Sshd, root: &Root, dom0: &Place, init: i32) -> Result<()> {
     root.make_dir("/run/sshd", 0o755)?;
-    let command = sshd.command(root)?;
-    let words: Vec<&str> = command.iter().map(String::as_str).collect();
-    start(dom0, sshd.unit(), &words)?;
+    if root.metadata("/run/systemd/system").is_ok() {
+        dom0.must(&["systemctl", "start", sshd.unit()])?;
+    } else {
+        let command = sshd.command(root)?;
+        let words: Vec<&str> = command.iter().map(String::as_str).collect();
+        start(dom0, sshd.unit(), &words)?;
+    }
     let port = sshd.port();
-    until(&format!("sshd listens on port {port} ({})", command.join(" ")), || listens(init, port))
+    until(&format!("sshd listens on port {port}"), || listens(init, port))
 }
 
 /// Starts a daemon in the cgroup that systemd would give its unit.
