@@ -25,13 +25,8 @@ pub struct Builder {
     syslog: Syslog,
 }
 
-<<<<<<< HEAD
-/// What a cluster's nodes may do unless the test says otherwise.
-const ALL_ACTIONS: &str = "actions = [\"reset\", \"off\", \"on\", \"status\"]\n";
-=======
 /// What nodes may do, unless the test says otherwise.
 const ACTIONS: &str = "actions = [\"reset\", \"off\", \"on\", \"status\"]\n";
->>>>>>> dom0
 
 impl Builder {
     pub(crate) fn new() -> Self {
@@ -171,11 +166,7 @@ impl Builder {
             let path = format!("{}/id_ed25519.pub", node.etc());
             keys.insert(node.name.clone(), self.public_key(dom0, &path)?);
         }
-<<<<<<< HEAD
-        let first = self.policies.get(cluster).map_or(ALL_ACTIONS, String::as_str);
-=======
         let first = self.policies.get(cluster).map_or(ACTIONS, String::as_str);
->>>>>>> dom0
         let key_of = |node: &Node| keys.get(&node.name).cloned().unwrap_or_default();
         let text = clusters::policy(first, &members, &key_of);
         let path = format!("/etc/xen-fence/clusters.d/{cluster}.toml");
