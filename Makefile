@@ -1,5 +1,5 @@
-# Builds and installs xen-fence: `make`, then as root `make install-dom0` on the Xen host and
-# `make install-node` in each node. docs/install.md has the steps around it.
+# Builds and installs xen-fence. On the Xen host: `make dom0`, then as root `make install-dom0`. In
+# each node: `make node`, then as root `make install-node`. docs/install.md has the steps around it.
 #
 # DESTDIR   where to install below, for packages; default: the running system
 # PROFILE   cargo's profile: release (default) or dev
@@ -19,27 +19,38 @@ BUILT := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 OWNER := $(if $(filter 0,$(shell id -u)),-o root -g root)
 DIR := install -d $(OWNER)
 FILE := install $(OWNER)
+# Puts a program or the sudo rule in its place whole: a fence may be using it at this moment. sudo
+# reads no file with a dot in its name.
+define put
+	$(FILE) -m $(1) $(2) $(DESTDIR)$(3).new
+	mv -f $(DESTDIR)$(3).new $(DESTDIR)$(3)
+endef
 
-.PHONY: all build install-dom0 install-node install-sshd-dedicated install-sshd-match \
+.PHONY: all dom0 node install-dom0 install-node install-sshd-dedicated install-sshd-match \
 	install-sshd-both
 
-all: build
+all: dom0 node
 
-build:
-	$(CARGO) build --locked --profile $(PROFILE) --workspace --exclude xen-fence-tests
+dom0:
+	$(CARGO) build --locked --profile $(PROFILE) \
+		-p xen-fence-broker -p xen-fence-admin -p xen-fence-launcher
+
+node:
+	$(CARGO) build --locked --profile $(PROFILE) -p xen-fence
 
 install-dom0: install-sshd-$(SSHD)
 	@test -x $(BUILT)/xen-fence-broker || \
-		{ echo "$(BUILT)/xen-fence-broker is missing: run make PROFILE=$(PROFILE) first" >&2; exit 1; }
+		{ echo "$(BUILT)/xen-fence-broker is missing: run make dom0 PROFILE=$(PROFILE) first" >&2; exit 1; }
 	@if command -v visudo >/dev/null; then visudo -cqf sudoers.d/xen-fence; fi
 	$(DIR) -m 0755 $(DESTDIR)/usr/sbin $(DESTDIR)/usr/lib/xen-fence $(DESTDIR)/etc/xen-fence \
 		$(DESTDIR)/etc/xen-fence/keys
 	$(DIR) -m 0750 $(DESTDIR)/etc/xen-fence/clusters.d
 	$(DIR) -m 0700 $(DESTDIR)/var/lib/xen-fence $(DESTDIR)/var/lib/xen-fence/journal
-	$(FILE) -m 0755 $(BUILT)/xen-fence-broker $(BUILT)/xen-fence-admin $(DESTDIR)/usr/sbin/
-	$(FILE) -m 0755 $(BUILT)/xen-fence-launcher $(DESTDIR)/usr/lib/xen-fence/
+	$(call put,0755,$(BUILT)/xen-fence-broker,/usr/sbin/xen-fence-broker)
+	$(call put,0755,$(BUILT)/xen-fence-admin,/usr/sbin/xen-fence-admin)
+	$(call put,0755,$(BUILT)/xen-fence-launcher,/usr/lib/xen-fence/xen-fence-launcher)
 	test -d $(DESTDIR)/etc/sudoers.d || $(DIR) -m 0750 $(DESTDIR)/etc/sudoers.d
-	$(FILE) -m 0440 sudoers.d/xen-fence $(DESTDIR)/etc/sudoers.d/xen-fence
+	$(call put,0440,sudoers.d/xen-fence,/etc/sudoers.d/xen-fence)
 	$(DIR) -m 0755 $(DESTDIR)/usr/share/doc/xen-fence/examples
 	$(FILE) -m 0644 broker/host/examples/alpha.toml broker/host/examples/broker.toml \
 		$(DESTDIR)/usr/share/doc/xen-fence/examples/
@@ -67,6 +78,6 @@ install-sshd-both: install-sshd-dedicated install-sshd-match
 
 install-node:
 	@test -x $(BUILT)/xen-fence || \
-		{ echo "$(BUILT)/xen-fence is missing: run make PROFILE=$(PROFILE) first" >&2; exit 1; }
+		{ echo "$(BUILT)/xen-fence is missing: run make node PROFILE=$(PROFILE) first" >&2; exit 1; }
 	$(DIR) -m 0755 $(DESTDIR)/usr/sbin $(DESTDIR)/etc/xen-fence
-	$(FILE) -m 0755 $(BUILT)/xen-fence $(DESTDIR)/usr/sbin/xen-fence
+	$(call put,0755,$(BUILT)/xen-fence,/usr/sbin/xen-fence)

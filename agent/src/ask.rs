@@ -1,5 +1,5 @@
-//! One dom0 asked from beginning to end: resolve, connect, host key, login, conversation; and again with the
-//! same request while that can help and nothing can have happened.
+//! One dom0 asked from beginning to end: resolve, connect, host key, login, conversation; and again
+//! with the same request while that can help and nothing can have happened.
 //!
 //! Read top to bottom, [`attempt`] is the order of what is proven to whom: the host is who it
 //! should be before anything of ours is shown to it.
@@ -119,6 +119,9 @@ fn attempt(
     });
 
     let pins = ask.known_hosts.find(endpoint, &is_hash_of);
+    for line in pins.broken_lines() {
+        course.detail(&format!("broken line left out: {line}"));
+    }
     if let Some(error) = pins.unusable() {
         return Err(error);
     }
@@ -187,7 +190,7 @@ fn refusal(pins: &Pins, offered: &PublicKey) -> Error {
         Ok(line) => Error::new(
             Kind::HostKey,
             format!(
-                "the host shows the key recorded at {line} only now and then; nothing was sent to it"
+                "the host shows the key recorded at {line} only now and then; nothing was sent"
             ),
         ),
     }

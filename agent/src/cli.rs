@@ -27,7 +27,7 @@ pub(crate) struct Cli {
     #[arg(value_name = "NODE")]
     pub(crate) node: Option<String>,
 
-    /// A dom0 to ask, as ACCOUNT@HOST[:PORT]; may be given several times
+    /// A dom0 to ask, as ACCOUNT@HOST:PORT; may be given several times
     ///
     /// The account is your cluster's on that dom0, such as fence-alpha. An IPv6 address stands in
     /// brackets. The port is 22 unless named. Given here, those of agent.toml do not count.
@@ -97,16 +97,17 @@ fn after_long_help() -> String {
         "Examples:\n  \
            xen-fence check                    would fencing work now? kills nobody\n  \
            xen-fence reset node2              kill node2, prove it, start it again\n  \
-           xen-fence -v off node2             the same without the start, each phase with its time\n  \
+           xen-fence -v off node2             kill only; show each phase with its time\n  \
            xen-fence status node2 --json      for programs\n  \
            xen-fence list --dom0 fence-alpha@192.168.2.1:2422 --identity ./key\n\n\
          Exit codes:\n{}\n\n\
          Files:\n  \
-           /etc/xen-fence/agent.toml          defaults for the options: dom0, identity, known_hosts, timeout\n  \
+           /etc/xen-fence/agent.toml          dom0, identity, known_hosts and timeout\n  \
            /etc/xen-fence/id_ed25519          this node's private key\n  \
-           /etc/xen-fence/known_hosts         dom0's host key; if there is none: /etc/ssh/ssh_known_hosts\n\n\
-         Until dom0 has been told to go, a connection that breaks is tried again with the same request,\n\
-         and Ctrl-C leaves nothing behind. After that, dom0 finishes and records what it began.\n\
+           /etc/xen-fence/known_hosts         dom0's host key; else /etc/ssh/ssh_known_hosts\n\n\
+         Until dom0 has been told to go, a connection that breaks is tried again with the same\n\
+         request (one that is refused for 10 s), and Ctrl-C leaves nothing behind. After that,\n\
+         dom0 finishes and records what it began.\n\
          A dom0 given by a name that is not in /etc/hosts needs a resolver that answers.",
         Exit::table()
     )

@@ -1,7 +1,8 @@
 //! Time as the boot clock tells it: it counts the time that a guest spends suspended or saved, and
 //! nobody can set it.
 //!
-//! A clock that cannot be read makes every deadline a passed one: the agent gives up, it never kills late.
+//! A clock that cannot be read makes every deadline a passed one: the agent gives up, it never
+//! kills late.
 
 use nix::time::{ClockId, clock_gettime};
 use std::time::Duration;

@@ -188,6 +188,20 @@ mod tests {
     }
 
     #[test]
+    fn the_example_is_sound_and_has_every_key() {
+        let example = include_str!("../agent.toml");
+        parse(example).unwrap();
+        let uncommented: String = example
+            .lines()
+            .map(|line| line.strip_prefix("#= ").unwrap_or(line))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let file = parse(&uncommented).unwrap();
+        assert!(!file.dom0s.is_empty());
+        assert!(file.identity.is_some() && file.known_hosts.is_some() && file.timeout.is_some());
+    }
+
+    #[test]
     fn errors_have_line_column_and_caret() {
         for (text, start, why, caret) in [
             ("timeout = 20\ndom = []\n", "/a.toml:2:1: ", "unknown field", "\n  dom = []\n  ^"),

@@ -15,6 +15,10 @@ pub(crate) trait Watch {
     fn retries(&mut self, error: &Error);
     /// Something that a person should know.
     fn warns(&mut self, text: &str);
+    /// What dom0 is at meanwhile.
+    fn tells(&mut self, text: &str);
+    /// Something that only the curious want to know.
+    fn details(&mut self, text: &str);
 }
 
 /// The phases of one attempt.
@@ -48,6 +52,16 @@ impl<'a> Course<'a> {
     /// Passes on a warning.
     pub(crate) fn warn(&mut self, text: &str) {
         self.watch.warns(text);
+    }
+
+    /// Passes on what dom0 is at.
+    pub(crate) fn tell(&mut self, text: &str) {
+        self.watch.tells(text);
+    }
+
+    /// Passes on a detail.
+    pub(crate) fn detail(&mut self, text: &str) {
+        self.watch.details(text);
     }
 
     /// The phases that ended, and the one that did not.

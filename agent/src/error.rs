@@ -24,7 +24,8 @@ pub(crate) enum Kind {
     Failed,
     /// Nobody can tell whether the action was carried out.
     Unknown,
-    /// The answer does not keep to the protocol, or the session broke off, before anything was asked to be done.
+    /// The answer does not keep to the protocol, or the session broke off, before anything was
+    /// asked to be done.
     Broken,
     /// The deadline came first.
     TimedOut,
@@ -51,8 +52,8 @@ impl Kind {
 pub(crate) enum Retry {
     /// Final.
     Never,
-    /// For ten seconds: somebody answered that nobody is there, which a restart explains and a
-    /// wrong port does too.
+    /// For ten seconds: somebody answered that nobody is there. A restart of sshd explains that,
+    /// and a wrong port does too.
     Soon,
     /// Until the deadline: silence, or a connection that broke.
     UntilDeadline,

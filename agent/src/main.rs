@@ -50,7 +50,7 @@ fn main() -> ExitCode {
             return Exit::Success.into();
         }
         Err(error) => {
-            let _ = error.print();
+            Report::new(false, false).usage(&error.render().to_string());
             return Exit::Usage.into();
         }
     };
@@ -153,9 +153,6 @@ fn ask_all(
     let count = u32::try_from(settings.dom0s.len()).unwrap_or(u32::MAX);
     for (endpoint, to_ask) in settings.dom0s.iter().zip((1..=count).rev()) {
         report.detail(&format!("asking {endpoint}"));
-        for line in ask.known_hosts.find(endpoint, &transport::ssh::is_hash_of).broken_lines() {
-            report.detail(&format!("broken line left out: {line}"));
-        }
         let share = deadline.left().unwrap_or_default() / to_ask;
         answers.push(ask::ask(endpoint, ask, Deadline::after(share).or_earlier(deadline), report));
     }
@@ -174,8 +171,9 @@ fn say(
     if cli.json {
         report.answer(&json::of_verdict(request, verdict, answers, total).to_string());
     }
-    // A check has its errors among its findings.
-    for answer in answers.iter().filter(|_| request.action() != Action::Check) {
+    // A rehearsal has its errors among its findings.
+    let rehearses = matches!(request.action(), Action::Check | Action::Monitor);
+    for answer in answers.iter().filter(|_| !rehearses) {
         if let Err(error) = &answer.end {
             report.error(error);
         }

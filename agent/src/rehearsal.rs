@@ -53,7 +53,7 @@ pub(crate) fn findings(answer: &Answer) -> Vec<Finding> {
             Level::Warn,
             "dns",
             format!(
-                "{place}: {host} needs DNS: a fence hangs until its deadline when the resolver does \
+                "{place}: {host} needs DNS: a fence hangs to its deadline when the resolver does \
                  (hint: name dom0 by its address, or put {host} into /etc/hosts)"
             ),
         ));

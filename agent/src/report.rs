@@ -1,8 +1,9 @@
 //! The rules of speech: every byte that the agent writes goes through here.
 //!
 //! Standard output holds the answer, standard error the talk: `xen-fence: error: …`, then
-//! `xen-fence: hint: …`, lower case, no full stop. A closed pipe or terminal never ends a fence, so
-//! no write here can fail loudly. On a terminal the last line of the talk tells what is going on.
+//! `xen-fence: hint: …`, lower case, no full stop. A closed pipe or terminal never ends a
+//! fence, so no write here can fail loudly. On a terminal the last line of the talk tells what is
+//! going on.
 
 use crate::course::Watch;
 use crate::error::Error;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct Report {
     verbose: bool,
     live: Option<Live>,
+    again: Option<String>,
 }
 
 impl Report {
@@ -23,7 +25,7 @@ impl Report {
     pub(crate) fn new(verbose: bool, json: bool) -> Self {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let live = !dumb && !json && io::stderr().is_terminal();
-        Self { verbose, live: live.then(Live::start) }
+        Self { verbose, live: live.then(Live::start), again: None }
     }
 
     /// Prints a line of the answer.
@@ -39,6 +41,11 @@ impl Report {
         for hint in &error.hints {
             self.say(&format!("hint: {hint}"));
         }
+    }
+
+    /// Prints what clap has to say about a command line, in our form.
+    pub(crate) fn usage(&self, text: &str) {
+        self.say(text.trim_end());
     }
 
     /// Prints something to know.
@@ -74,8 +81,14 @@ impl Report {
 
 impl Watch for Report {
     fn begins(&mut self, phase: Phase) {
+        if !matches!(phase, Phase::Resolve | Phase::Connect) {
+            self.again = None;
+        }
         if let Some(live) = &self.live {
-            live.show(Some(phase.doing().to_owned()));
+            // What keeps it from connecting says more than that it connects.
+            if self.again.is_none() {
+                live.show(Some(phase.doing().to_owned()));
+            }
         }
     }
 
@@ -87,10 +100,28 @@ impl Watch for Report {
     }
 
     fn retries(&mut self, error: &Error) {
-        if self.verbose {
-            self.say(&format!("trying again: {error}"));
+        let text = format!("trying again: {error}");
+        if self.again.as_deref() == Some(text.as_str()) {
+            return;
+        }
+        if self.verbose || self.live.is_none() {
+            self.say(&text);
         } else if let Some(live) = &self.live {
-            live.show(Some(format!("trying again: {error}")));
+            // The cause stands at the end, and the line is short.
+            let cause = error.message.rsplit(": ").next().unwrap_or_default();
+            live.show(Some(format!("trying again: {cause}")));
+        }
+        self.again = Some(text);
+    }
+
+    fn details(&mut self, text: &str) {
+        self.detail(text);
+    }
+
+    fn tells(&mut self, text: &str) {
+        match &self.live {
+            Some(live) if !self.verbose => live.show(Some(text.to_owned())),
+            Some(_) | None => self.detail(text),
         }
     }
 
@@ -130,7 +161,11 @@ impl Live {
 
     fn show(&self, doing: Option<String>) {
         let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        shown.doing = doing.map(|doing| (doing, Instant::now()));
+        let since = match (&shown.doing, &doing) {
+            (Some((before, since)), Some(doing)) if before == doing => *since,
+            (Some(_) | None, _) => Instant::now(),
+        };
+        shown.doing = doing.map(|doing| (doing, since));
         shown.draw();
     }
 }

@@ -1,8 +1,8 @@
 //! From a host to its addresses within the deadline.
 //!
 //! An address needs nothing and a name in /etc/hosts only that file, which is read here, so that no
-//! name service is asked. Whatever else asks the system's resolver in a thread of its own: nothing bounds
-//! the resolver's time, and a thread that hangs is left behind.
+//! name service is asked. Whatever else asks the system's resolver in a thread of its own: nothing
+//! bounds the resolver's time, and a thread that hangs is left behind.
 
 use crate::clock::Deadline;
 use crate::endpoint::{Endpoint, Host};

@@ -1,4 +1,5 @@
-//! Files that decide whom the agent believes: opened once, judged on the open handle, read up to a cap.
+//! Files that decide whom the agent believes: opened once, judged on the open handle, read up to a
+//! cap.
 //!
 //! Nothing here waits: a FIFO or a device in a file's place is refused, not opened for reading.
 
@@ -21,8 +22,8 @@ pub(crate) enum Privacy {
 /// Reads a file; none if there is none.
 ///
 /// # Errors
-/// [`Kind::Config`], naming the file as `what`: it cannot be opened or read, is no regular file, has another
-/// owner than root or the caller, a mode that is too loose, or more than `cap` bytes.
+/// [`Kind::Config`], naming the file as `what`: it cannot be opened or read, is no regular file,
+/// has another owner than root or the caller, a mode that is too loose, or more than `cap` bytes.
 pub(crate) fn read(
     path: &Path,
     what: &str,

@@ -163,3 +163,6 @@ fn failures(answers: &[Answer]) -> Option<Exit> {
     let first = exits.next()?;
     Some(if exits.all(|exit| exit == first) { first } else { Exit::Failed })
 }
+
+#[cfg(test)]
+mod tests;

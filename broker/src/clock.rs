@@ -74,10 +74,12 @@ pub fn boot_id() -> String {
         .map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
 }
 
-/// The wall clock's time in RFC 3339, UTC, for people who read records.
+/// The wall clock's time in RFC 3339, UTC, to the millisecond, for people who read records.
 #[must_use]
 pub fn wall_time() -> String {
-    time::OffsetDateTime::now_utc()
-        .format(&time::format_description::well_known::Rfc3339)
-        .unwrap_or_else(|_| "unknown".to_owned())
+    let now = time::OffsetDateTime::now_utc();
+    now.replace_millisecond(now.millisecond())
+        .ok()
+        .and_then(|now| now.format(&time::format_description::well_known::Rfc3339).ok())
+        .unwrap_or_else(|| "unknown".to_owned())
 }

@@ -3,12 +3,13 @@
 //! Whatever a toolstack could take for an option, a domain id or dom0 itself is no name here. Names
 //! that cross the wire (nodes and operators) live in the protocol crate.
 
+mod caller;
 mod key;
 
+pub use caller::Caller;
 pub use key::{Fingerprint, KeyError, PublicKey};
 
 use std::fmt;
-use xen_fence_protocol::NodeName;
 
 /// Why a text is not the name that it should be: a sentence, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -178,46 +179,6 @@ impl fmt::Display for Uuid {
     }
 }
 
-/// Who asks, as the key line says it and the policy must confirm it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Caller {
-    /// A node of the cluster; it has a domain somewhere.
-    Node(NodeName),
-    /// A key that is no node: monitoring, an administrator's workstation.
-    Operator(NodeName),
-}
-
-impl Caller {
-    /// Reads `node NAME` or `operator NAME`, with exactly one space.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (kind, name) = text.split_once(' ')?;
-        let name = NodeName::parse(name).ok()?;
-        match kind {
-            "node" => Some(Self::Node(name)),
-            "operator" => Some(Self::Operator(name)),
-            _ => None,
-        }
-    }
-
-    /// The name alone.
-    #[must_use]
-    pub const fn name(&self) -> &NodeName {
-        match self {
-            Self::Node(name) | Self::Operator(name) => name,
-        }
-    }
-}
-
-impl fmt::Display for Caller {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Node(name) => write!(f, "node {name}"),
-            Self::Operator(name) => write!(f, "operator {name}"),
-        }
-    }
-}
-
 const ACCOUNT_PREFIX: &str = "fence-";
 const MAX_DOMAIN_NAME: usize = 80;
 /// What libxl puts behind a name during a migration (xl_migrate.c).
@@ -289,16 +250,6 @@ mod tests {
             "0f6a1b2c-0000-4000-80000-0000000abcd",
         ] {
             assert!(Uuid::parse(bad).is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn a_caller_has_one_form() {
-        for text in ["node node1", "operator nagios"] {
-            assert_eq!(Caller::parse(text).unwrap().to_string(), text);
-        }
-        for bad in ["", "node", "node ", "node  a", "node a b", "Node a", "root a", " node a"] {
-            assert_eq!(Caller::parse(bad), None, "{bad:?}");
         }
     }
 }

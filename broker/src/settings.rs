@@ -149,6 +149,17 @@ mod tests {
         assert_eq!(settings.xm(), Some(Path::new("/opt/xen/bin/xm")));
     }
 
+    /// The example that is installed: all of it commented out, and right when it is not.
+    #[test]
+    fn the_example_shows_every_key() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("host/examples/broker.toml");
+        let text = std::fs::read_to_string(path).unwrap();
+        assert_eq!(parse(Path::new(SETTINGS_FILE), &text).unwrap(), Settings::default());
+        let text = text.replace("\n#toolstack", "\ntoolstack").replace("\n#x", "\nx");
+        let settings = parse(Path::new(SETTINGS_FILE), &text).unwrap();
+        assert!(settings.xl().is_some() && settings.xm().is_some());
+    }
+
     #[test]
     fn anything_else_is_refused_with_its_place() {
         for (text, words) in [

@@ -5,6 +5,7 @@
     reason = "pre_exec and SIOCOUTQ have no safe form; each use says why it is sound"
 )]
 
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use nix::sys::signal::{SigHandler, SigSet, SigmaskHow, Signal, signal, sigprocmask};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::process::CommandExt;
@@ -25,6 +26,10 @@ pub(crate) fn begin_afresh(command: &mut Command) -> &mut Command {
                 }
             }
             sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)?;
+            // sudo forbids its commands to dump core for good (sudoers(5)); init's own limits,
+            // which a login of root has, forbid it until somebody asks (resource.h, INIT_RLIMITS).
+            // A root without CAP_SYS_RESOURCE, as in a container, has to leave it.
+            let _forbidden = setrlimit(Resource::RLIMIT_CORE, 0, RLIM_INFINITY);
             Ok(())
         })
     }

@@ -1,9 +1,11 @@
 //! The conversation with a broker: one request, `go` where it takes one, and the answer.
 //!
-//! Success comes from a reply line with our id and our node and from nothing else. Until `go` has been
-//! sent every failure says that nothing was touched; after it, every failure says that the outcome
-//! is unknown, unless the broker itself says what it is.
+//! Success comes from a reply line with our id and our node and from nothing else. Until `go` has
+//! been sent every failure says that nothing was touched; after it, every failure says that the
+//! outcome is unknown, unless the broker itself says what it is.
 
+#[cfg(test)]
+mod fake;
 mod replies;
 #[cfg(test)]
 mod tests;
@@ -107,8 +109,8 @@ pub(crate) fn converse(
     match terms.request.node() {
         Some(node) if acts => {
             become_ready(&mut replies, node, terms, course)?;
-            // From here on the node may be dead whatever else happens: even a `go` that failed to go out
-            // may have gone out.
+            // From here on the node may be dead whatever else happens: even a `go` that failed to
+            // go out may have gone out.
             replies.stage = Stage::Gone;
             if terms.request.action().kills() {
                 kill(replies, node, terms, course)
@@ -159,7 +161,7 @@ fn become_ready(
         return Err(Error::new(
             Kind::TimedOut,
             format!(
-                "{} was ready only {:.0} s after the request, too late to go on; nothing was touched",
+                "{} was ready only {:.0} s after the request, too late; nothing was touched",
                 replies.dom0(),
                 terms.begun.elapsed().as_secs_f64()
             ),
@@ -186,7 +188,7 @@ fn kill(
         return Err(Error::new(
             Kind::Failed,
             format!(
-                "{} killed only the shell that a migration of {node} left there: that is no proof of death",
+                "{} killed only the shell that a migration of {node} left: no proof of death",
                 replies.dom0()
             ),
         )

@@ -1,5 +1,5 @@
-//! The broker's replies one by one: whole lines, decoded, with our id, notes put aside; and the error for
-//! everything that is not one.
+//! The broker's replies one by one: whole lines, decoded, with our id, notes put aside; and the
+//! error for everything that is not one.
 
 use super::{Terms, Told};
 use crate::clock::Deadline;
@@ -60,9 +60,14 @@ impl<'a> Replies<'a> {
             let reply = self.next_reply()?;
             match reply.body {
                 Body::Note { about, text } => {
-                    // Not a warning: it only says that something takes its time.
-                    if about != Note::Progress {
-                        course.warn(&format!("{}: {text}", reply.dom0));
+                    let said = format!("{}: {text}", reply.dom0);
+                    match about {
+                        Note::Progress => course.tell(&said),
+                        Note::Journal
+                        | Note::State
+                        | Note::Config
+                        | Note::LeftOff
+                        | Note::Cgroup => course.warn(&said),
                     }
                     self.told.notes.push((about, text));
                 }
@@ -136,8 +141,9 @@ impl<'a> Replies<'a> {
     pub(super) fn garbage(&self, why: &str) -> Error {
         let message = format!("the answer of {} is not to be trusted: {why}", self.dom0());
         let error = match self.stage {
-            Stage::Untouched => Error::new(Kind::Broken, self.untouched(&message))
-                .hint("agent and broker may be of different versions; or something prints before the broker does"),
+            Stage::Untouched => Error::new(Kind::Broken, self.untouched(&message)).hint(
+                "are agent and broker of one version? does something print before the broker does?",
+            ),
             Stage::Gone => self.unknown(Kind::Unknown, &message),
             Stage::Fenced => Error::new(Kind::Broken, message),
         };
@@ -190,7 +196,8 @@ impl<'a> Replies<'a> {
             format!("{node} may or may not be dead")
         };
         Error::new(kind, format!("outcome unknown, {what}: {message}"))
-            .hint(format!("dom0 finishes and records what it began: ask `xen-fence status {node}`, or look at `xen-fence-admin log` there"))
+            .hint(format!("dom0 finishes and records what it began: ask `xen-fence status {node}`"))
+            .hint("on dom0, `xen-fence-admin log` shows what became of it")
     }
 
     fn with_complaint(&self, error: Error) -> Error {

@@ -39,7 +39,8 @@ pub(crate) struct KnownHosts {
 }
 
 impl KnownHosts {
-    /// Reads the file. One that does not exist counts as empty: it knows no host, and says so later.
+    /// Reads the file. One that does not exist counts as empty: it knows no host, and says so
+    /// later.
     ///
     /// # Errors
     /// [`Kind::Config`] if it cannot be read or others may write it.
@@ -191,17 +192,20 @@ impl Pins {
         Error::new(
             Kind::HostKey,
             format!(
-                "the host key of {name} is not the recorded one: recorded at {file}:{line} is {} {}, \
-                 offered was {} {}",
+                "the host key of {name} is not the recorded one: recorded at {file}:{line} is \
+                 {} {}, offered was {} {}",
                 record.key.kind(),
                 record.key.fingerprint(),
                 offered.kind(),
                 offered.fingerprint()
             ),
         )
-        .hint("either dom0 has a new key or something else answers in its place: nothing was sent to it")
+        .hint("either dom0 has a new key or something else answers in its place")
         .hint(self.compare(offered))
-        .hint(format!("only if it is the same, replace line {line} of {file} by: {name} {}", offered.fields()))
+        .hint(format!(
+            "only if it is the same, replace line {line} of {file} by: {name} {}",
+            offered.fields()
+        ))
     }
 
     fn unknown(&self, offered: &PublicKey) -> Error {
@@ -209,11 +213,20 @@ impl Pins {
         let looked = if self.exists { "has no key" } else { "does not exist, so there is no key" };
         let mut error = Error::new(
             Kind::HostKey,
-            format!("the host key of {name} is not known: {file} {looked} for it; offered was {kind} {}", offered.fingerprint()),
+            format!(
+                "the host key of {name} is not known: {file} {looked} for it; offered: {kind} {}",
+                offered.fingerprint()
+            ),
         )
         .hint(self.compare(offered))
-        .hint(format!("only if it is the same, add this line to {file}: {name} {}", offered.fields()))
-        .hint(format!("ssh-keyscan -p {} {} >> {file} adds all its keys, to be compared likewise", self.port, self.host));
+        .hint(format!(
+            "only if it is the same, add this line to {file}: {name} {}",
+            offered.fields()
+        ))
+        .hint(format!(
+            "ssh-keyscan -p {} {} >> {file} adds all its keys, to be compared likewise",
+            self.port, self.host
+        ));
         for line in &self.authorities {
             error = error.hint(format!(
                 "{file}:{line} names a certificate authority for it; host certificates are not \
@@ -232,7 +245,8 @@ impl Pins {
         let kind = kind.strip_prefix("ssh-").unwrap_or(kind);
         let kind = if kind.starts_with("ecdsa") { "ecdsa" } else { kind };
         format!(
-            "on the console of dom0, compare the fingerprint: ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub"
+            "on the console of dom0, compare the fingerprint: \
+             ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub"
         )
     }
 

@@ -133,7 +133,8 @@ fn a_revocation_that_cannot_be_read_refuses_whom_it_may_concern() {
 
 #[test]
 fn broken_lines_are_named_and_do_not_hide_good_ones() {
-    let broken = "garbage\nxen1 ssh-ed25519 !!!\n@odd xen1 ssh-ed25519 AAAA\n|1|x| ssh-rsa AAAA\nxen1 ssh-ed25519\n";
+    let broken = "garbage\nxen1 ssh-ed25519 !!!\n@odd xen1 ssh-ed25519 AAAA\n\
+                  |1|x| ssh-rsa AAAA\nxen1 ssh-ed25519\n";
     let with_good = pins(&format!("{broken}xen1 {}\n", ed(1).fields()), "fence-a@xen1");
     assert_eq!(with_good.judge(&ed(1)).unwrap(), "/kh:6");
     let lines = with_good.broken_lines();

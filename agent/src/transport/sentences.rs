@@ -41,15 +41,16 @@ pub(super) fn login(stop: Stop, account: &str, identity: &Identity) -> Error {
             Kind::Login,
             format!("dom0 does not accept the key {} for the account {account}", identity.name()),
         )
-        .hint("on dom0: is the key in the cluster's file? `xen-fence-admin acl apply` hands it to sshd")
+        .hint("on dom0: is the key in the cluster's file, and was `xen-fence-admin acl apply` run?")
         .hint("`from` in that file, or AllowGroups of sshd, may keep this address or account out"),
         Stop::Unusable(why) => Error::new(
             Kind::Config,
             format!("the key file {} cannot be used: {why}", identity.path().display()),
         )
         .hint("an ed25519 key in OpenSSH's format always works"),
-        Stop::NoCommon(why) | Stop::Lost(why) => lost(Phase::Login, &why)
-            .hint("dom0 may be starting or stopping (nologin), or too busy"),
+        Stop::NoCommon(why) | Stop::Lost(why) => {
+            lost(Phase::Login, &why).hint("dom0 may be starting or stopping (nologin), or too busy")
+        }
         Stop::TimedOut => silent(Phase::Login),
     }
 }

@@ -22,10 +22,11 @@ use std::thread;
 use std::time::Duration;
 use xen_fence_protocol::{EXEC_COMMAND, LineBuffer, Text};
 
-/// The fast ones first; the library leaves out what it was built without, and adds strict key exchange.
+/// The fast ones first; the library leaves out what it lacks, and adds strict key exchange.
 const KEX: &str = "curve25519-sha256,curve25519-sha256@libssh.org,mlkem768x25519-sha256,\
     ecdh-sha2-nistp256,ecdh-sha2-nistp384,ecdh-sha2-nistp521,diffie-hellman-group16-sha512,\
-    diffie-hellman-group18-sha512,diffie-hellman-group14-sha256,diffie-hellman-group-exchange-sha256";
+    diffie-hellman-group18-sha512,diffie-hellman-group14-sha256,\
+    diffie-hellman-group-exchange-sha256";
 const CIPHERS: &str = "chacha20-poly1305@openssh.com,aes128-gcm@openssh.com,aes256-gcm@openssh.com,\
     aes128-ctr,aes256-ctr,aes192-ctr";
 /// How much of a complaint is kept.
@@ -85,7 +86,8 @@ impl Ssh {
     /// Logs in with the key.
     ///
     /// # Errors
-    /// [`Kind::Login`] if dom0 does not accept it, [`Kind::Config`] if it cannot be used, else what broke.
+    /// [`Kind::Login`] if dom0 does not accept it, [`Kind::Config`] if it cannot be used, else what
+    /// broke.
     pub(crate) fn login(
         &mut self,
         account: &str,
@@ -95,12 +97,7 @@ impl Ssh {
         let step = |session: &mut Session| {
             session.userauth_pubkey_memory(account, None, identity.text(), None)
         };
-        let Err(stop) = self.drive(deadline, step) else { return Ok(()) };
-        let error = sentences::login(stop, account, identity);
-        Err(match self.session.userauth_banner().ok().flatten().map(Text::escaped) {
-            Some(banner) => error.hint(format!("dom0 says: {banner}")),
-            None => error,
-        })
+        self.drive(deadline, step).map_err(|stop| sentences::login(stop, account, identity))
     }
 
     /// Opens the session and has the broker started.
@@ -157,7 +154,8 @@ impl Ssh {
         // Rounded up, or the last millisecond would be spent in a busy loop.
         let millis = i32::try_from(left.as_millis().saturating_add(1)).unwrap_or(i32::MAX);
         let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
-        // An interrupted wait is a short one: the caller tries again, and the deadline is looked at.
+        // An interrupted wait is a short one: the caller tries again, and the deadline is looked
+        // at.
         let _ = poll(&mut [PollFd::new(self.tcp.as_fd(), flags)], timeout);
         deadline.left().map(|_| ())
     }
@@ -219,10 +217,6 @@ impl Talk {
             self.complaint.extend(bytes.iter().take(length.min(room)));
         }
     }
-
-    fn broken(&self, error: &std::io::Error) -> Broken {
-        Broken::Lost(self.ssh.words(&error.to_string()))
-    }
 }
 
 impl Conversation for Talk {
@@ -234,7 +228,7 @@ impl Conversation for Talk {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.ssh.wait(deadline).ok_or(Broken::TimedOut)?;
                 }
-                Err(error) => return Err(self.broken(&error)),
+                Err(error) => return Err(Broken::Lost(self.ssh.words(&error.to_string()))),
             }
         }
         Ok(())
@@ -256,7 +250,7 @@ impl Conversation for Talk {
                     return Ok(());
                 }
                 Err(error) if error.kind() != ErrorKind::WouldBlock => {
-                    return Err(self.broken(&error));
+                    return Err(Broken::Lost(self.ssh.words(&error.to_string())));
                 }
                 Ok(0) | Err(_) => self.ssh.wait(deadline).ok_or(Broken::TimedOut)?,
             }
@@ -292,7 +286,6 @@ mod tests {
 
     #[test]
     fn hashed_names_as_ssh_keygen_writes_them() {
-        // ssh-keygen -H of "[xen1]:2422 ssh-ed25519 …"
         let line = "|1|f3qeBqNwwNUcAE8BAuningUZY54=|a/PxUbXe5m4jjTVEJQmA2SQDu8c= \
             ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAY60XagC6baKQZMk37vMSdLayCVqlDYZhAHzH60cfGf";
         assert!(is_hash_of(line, "[xen1]:2422"));

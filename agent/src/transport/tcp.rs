@@ -7,8 +7,8 @@ use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// The most that one address gets in one attempt. The kernel repeats an unanswered SYN ever more seldom; a
-/// new attempt finds a host that comes back sooner.
+/// The most that one address gets in one attempt. The kernel repeats an unanswered SYN ever more
+/// seldom; a new attempt finds a host that comes back sooner.
 const MOST_PER_ADDRESS: Duration = Duration::from_secs(5);
 
 /// Connects to one of the addresses; those still to be tried share the time that is left.
@@ -34,19 +34,20 @@ pub(crate) fn connect(
         match TcpStream::connect_timeout(address, share).and_then(prepare) {
             Ok(stream) => return Ok(stream),
             Err(error) => {
-                refused_by_all &= answered(&error);
+                refused_by_all &= error.kind() == ErrorKind::ConnectionRefused;
                 failures.push(format!("{address}: {}", why(&error, share)));
             }
         }
     }
-    let retry = if refused_by_all { Retry::Soon } else { Retry::UntilDeadline };
     let message = format!("dom0 {name} could not be reached: {}", failures.join("; "));
-    let hint = if refused_by_all {
-        "is sshd running there, on that port?"
+    let error = Error::new(Kind::Unreachable, message);
+    Err(if refused_by_all {
+        error.hint("is sshd running there, on that port?").retry(Retry::Soon)
     } else {
-        "is dom0 up, and does a firewall drop the connection?"
-    };
-    Err(Error::new(Kind::Unreachable, message).hint(hint).retry(retry))
+        error
+            .hint("is dom0 up, is there a way to it, does a firewall drop the connection?")
+            .retry(Retry::UntilDeadline)
+    })
 }
 
 fn prepare(stream: TcpStream) -> io::Result<TcpStream> {
@@ -54,17 +55,6 @@ fn prepare(stream: TcpStream) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     stream.set_nonblocking(true)?;
     Ok(stream)
-}
-
-/// Whether somebody said that nobody is there, rather than saying nothing.
-fn answered(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::ConnectionRefused
-            | ErrorKind::ConnectionReset
-            | ErrorKind::HostUnreachable
-            | ErrorKind::NetworkUnreachable
-    )
 }
 
 fn why(error: &io::Error, share: Duration) -> String {

@@ -111,6 +111,17 @@ pub enum ClientLine {
 }
 
 impl ClientLine {
+    /// The line's word on the wire.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Request(_) => "request",
+            Self::Wait(_) => "wait",
+            Self::Go(_) => "go",
+            Self::Look(_) => "look",
+        }
+    }
+
     /// Reads one line, newline included.
     ///
     /// # Errors
@@ -151,9 +162,9 @@ impl fmt::Display for ClientLine {
             Self::Request(Request { id, action, node: None }) => {
                 writeln!(f, "{VERSION} request {id} {action} -")
             }
-            Self::Wait(id) => writeln!(f, "{VERSION} wait {id}"),
-            Self::Go(id) => writeln!(f, "{VERSION} go {id}"),
-            Self::Look(id) => writeln!(f, "{VERSION} look {id}"),
+            Self::Wait(id) | Self::Go(id) | Self::Look(id) => {
+                writeln!(f, "{VERSION} {} {id}", self.word())
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The policy: what the nodes and operators of one cluster may do to which of its nodes.
 //!
-//! A [`Cluster`] is whole and checked or does not exist. Only [`load`] makes one and only
-//! [`decide`] makes a [`Grant`] of it; nothing here touches the host but to read one file.
+//! A [`Cluster`] is whole and checked or does not exist. Only [`load()`] makes one and
+//! only [`decide()`] makes a [`Grant`] of it; nothing here touches the host but to read one file.
 
 pub mod decide;
 mod error;
@@ -219,6 +219,23 @@ pub struct Brake {
 }
 
 impl Brake {
+    /// Reads `3 resets in 10m`, with exactly one space between the words.
+    fn parse(text: &str) -> Option<Self> {
+        let (count, rest) = text.split_once(' ')?;
+        let span = rest.strip_prefix("resets in ").or_else(|| rest.strip_prefix("reset in "))?;
+        let unit = match span.chars().last()? {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            _ => return None,
+        };
+        let amount = number(span.get(..span.len().checked_sub(1)?)?)?;
+        let seconds = u64::from(amount).checked_mul(unit)?;
+        let count = number(count)?;
+        let within = (1..=1000).contains(&count) && (1..=LONGEST_WINDOW).contains(&seconds);
+        within.then(|| Self { count, window: Duration::from_secs(seconds) })
+    }
+
     /// How many resets are carried out in full.
     #[must_use]
     pub const fn count(self) -> u32 {
@@ -244,3 +261,10 @@ impl fmt::Display for Brake {
         write!(f, "{} resets in {amount}{unit}", self.count)
     }
 }
+
+/// Digits alone: `parse` would take a sign as well.
+fn number(text: &str) -> Option<u32> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
+}
+
+const LONGEST_WINDOW: u64 = 168 * 3600;

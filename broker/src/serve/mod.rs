@@ -71,9 +71,10 @@ fn read_request(case: &mut Case<'_, '_>) -> Result<Request, End> {
             case.nothing_early()?;
             Ok(request)
         }
-        Heard::Line(ClientLine::Go(id) | ClientLine::Wait(id) | ClientLine::Look(id)) => {
+        Heard::Line(line @ (ClientLine::Go(id) | ClientLine::Wait(id) | ClientLine::Look(id))) => {
             case.session.answers_to(id);
-            Err(End::refuse(Refusal::Early, "the session began without a request"))
+            let text = format!("{} came before ready, and even before a request", line.word());
+            Err(End::refuse(Refusal::Early, &text))
         }
         Heard::Malformed(error) => Err(End::refuse(Refusal::Malformed, &error.to_string())),
         Heard::Silence => Err(End::refuse(
@@ -115,19 +116,15 @@ impl Case<'_, '_> {
         if !self.session.has_spoken() {
             return Ok(());
         }
-        Err(End::refuse(
-            Refusal::Early,
-            match self.session.hear(std::time::Duration::ZERO) {
-                Heard::Line(ClientLine::Go(_)) => "go came before ready",
-                Heard::Line(ClientLine::Wait(_)) => "wait came before ready",
-                Heard::Line(ClientLine::Request(_)) => {
-                    "a second request came; a session carries one"
-                }
-                Heard::Line(ClientLine::Look(_))
-                | Heard::Malformed(_)
-                | Heard::Silence
-                | Heard::Gone => "something follows the request line, and nothing may before ready",
-            },
-        ))
+        let text = match self.session.hear(std::time::Duration::ZERO) {
+            Heard::Line(ClientLine::Request(_)) => {
+                "a second request came; a session carries one".to_owned()
+            }
+            Heard::Line(line) => format!("{} came before ready", line.word()),
+            Heard::Malformed(_) | Heard::Silence | Heard::Gone => {
+                "something follows the request line, and nothing may before ready".to_owned()
+            }
+        };
+        Err(End::refuse(Refusal::Early, &text))
     }
 }

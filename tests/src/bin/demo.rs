@@ -76,8 +76,8 @@ fn play(stage: &Stage) -> Result<()> {
     stage.run("db1", &dom0.in_node("beta", "db1"), &["xen-fence", "status", "db2"], 0)?;
 
     stage.step("What dom0 has on record, for each cluster apart");
-    stage.run("xen1", host, &["xen-fence-admin", "log", "alpha"], 0)?;
-    stage.run("xen1", host, &["xen-fence-admin", "log", "beta"], 0)?;
+    stage.run("xen1", host, &["xen-fence-admin", "log", "--cluster", "alpha"], 0)?;
+    stage.run("xen1", host, &["xen-fence-admin", "log", "--cluster", "beta"], 0)?;
 
     stage.step("Clean up");
     let count = dom0.processes().len();

@@ -243,7 +243,9 @@ fn pid(name: &str) -> Result<(), String> {
 /// Ends everything: domains by their keepers, then whatever was held up, then the faults.
 /// Domids are never used again, not even after this.
 fn reset() -> Result<(), String> {
-    for record in State::look()?.all() {
+    // Let go of before the domains are ended, which takes the lock again.
+    let all = State::look()?.all();
+    for record in all {
         destroy::discard(record.id);
         let own = record.init.iter().chain(&record.qemu).chain(&record.tapdisks);
         for pid in own {

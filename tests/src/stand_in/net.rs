@@ -3,8 +3,8 @@
 //! Destroy takes them down before it kills: a dead domain sends no FIN.
 
 use std::fmt::Write;
-use std::path::Path;
 
+use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use nix::unistd::Pid;
 
@@ -21,7 +21,7 @@ pub fn plug(id: u32, config: &Config, init: Pid) -> Result<(), String> {
             "link add vif{id}.{number} type veth peer name eth{number}{mac} netns {init}"
         );
         let bridge = vif.bridge.as_ref();
-        if let Some(bridge) = bridge.filter(|b| Path::new("/sys/class/net").join(b).exists()) {
+        if let Some(bridge) = bridge.filter(|name| if_nametoindex(name.as_str()).is_ok()) {
             let _ = writeln!(lines, "link set vif{id}.{number} master {bridge}");
         }
         let _ = writeln!(lines, "link set vif{id}.{number} up");

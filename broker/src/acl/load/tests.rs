@@ -1,6 +1,7 @@
 //! The policy files under tests/data/acl, and the details that a file cannot show by itself.
 
 use super::*;
+use crate::acl::Brake;
 use crate::names::Uuid;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -65,6 +66,18 @@ fn every_invalid_file_is_refused_at_its_place_and_with_its_reason() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
+/// The example that is installed, and the one that is copied first.
+#[test]
+fn the_example_is_a_policy_and_shows_every_key() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("host/examples/alpha.toml");
+    let text = fs::read_to_string(path).unwrap();
+    let cluster = parse(&alpha(), &text).unwrap();
+    assert!(cluster.from().is_some() && cluster.brake().is_some());
+    for key in ["domain", "uuid", "config", "keys", "targets", "from", "actions", "brake"] {
+        assert!(text.contains(&format!("\n{key} ")), "{key}");
+    }
+}
+
 #[test]
 fn what_the_file_says_is_what_the_cluster_holds() {
     let cluster = valid("everything");
@@ -125,9 +138,9 @@ fn brakes_are_read_strictly() {
         ("1000 resets in 168h", 1000, 604_800),
         ("5 resets in 2h", 5, 7200),
     ] {
-        let brake = values::read_brake(text).unwrap();
+        let brake = Brake::parse(text).unwrap();
         assert_eq!((brake.count(), brake.window().as_secs()), (count, seconds), "{text}");
-        assert_eq!(values::read_brake(&brake.to_string()), Some(brake), "{brake}");
+        assert_eq!(Brake::parse(&brake.to_string()), Some(brake), "{brake}");
     }
     for bad in [
         "",
@@ -143,7 +156,7 @@ fn brakes_are_read_strictly() {
         "-1 resets in 1m",
         "3 resets in é",
     ] {
-        assert_eq!(values::read_brake(bad), None, "{bad:?}");
+        assert_eq!(Brake::parse(bad), None, "{bad:?}");
     }
 }
 
@@ -153,4 +166,25 @@ fn a_missing_file_is_told_from_a_broken_one() {
     let missing = load(&dir.path().join("no"), &alpha()).unwrap_err();
     assert!(missing.is_missing() && missing.place().is_none(), "{missing}");
     assert!(!parse(&alpha(), "").unwrap_err().is_missing());
+}
+
+/// Half a file, or one with a byte exchanged, is a policy or is refused; nothing else happens.
+#[test]
+fn torn_and_damaged_files_do_not_panic() {
+    let (_, text) =
+        data("valid").into_iter().find(|(path, _)| path.ends_with("everything.toml")).unwrap();
+    let step = 7;
+    for at in (0..text.len()).step_by(step) {
+        for damaged in [
+            text[..at].to_owned(),
+            text[at..].to_owned(),
+            format!("{}\u{e9}{}", &text[..at], &text[at + 1..]),
+            format!("{}]{}", &text[..at], &text[at + 1..]),
+            format!("{}\0{}", &text[..at], &text[at..]),
+        ] {
+            if let Err(error) = parse(&alpha(), &damaged) {
+                assert!(!error.to_string().is_empty() && !error.one_line().contains('\n'));
+            }
+        }
+    }
 }

@@ -11,7 +11,6 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
 use toml::Spanned;
 use xen_fence_protocol::{Action, NodeName};
 
@@ -143,7 +142,7 @@ impl<'text> Reader<'text> {
     }
 
     pub(super) fn brake(&mut self, text: &Spanned<String>) -> Option<Brake> {
-        match read_brake(text.as_ref()) {
+        match Brake::parse(text.as_ref()) {
             Some(brake) => Some(brake),
             None => self.refuse(
                 text.span(),
@@ -277,26 +276,3 @@ impl<'text> Reader<'text> {
 }
 
 const ONCE: &str = "list it once";
-const LONGEST_WINDOW: u64 = 168 * 3600;
-
-/// `3 resets in 10m`, with exactly one space between the words.
-pub(super) fn read_brake(text: &str) -> Option<Brake> {
-    let (count, rest) = text.split_once(' ')?;
-    let span = rest.strip_prefix("resets in ").or_else(|| rest.strip_prefix("reset in "))?;
-    let unit = match span.chars().last()? {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        _ => return None,
-    };
-    let amount = number(span.get(..span.len().checked_sub(1)?)?)?;
-    let seconds = u64::from(amount).checked_mul(unit)?;
-    let count = number(count)?;
-    let within = (1..=1000).contains(&count) && (1..=LONGEST_WINDOW).contains(&seconds);
-    within.then(|| Brake { count, window: Duration::from_secs(seconds) })
-}
-
-/// Digits alone: `parse` would take a sign as well.
-fn number(text: &str) -> Option<u32> {
-    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
-}

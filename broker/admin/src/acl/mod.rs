@@ -1,0 +1,82 @@
+//! The policy of the whole host: every cluster's file at once, which no request ever reads.
+//!
+//! Conflicts between files are found here and nowhere else.
+
+mod accounts;
+pub(crate) mod apply;
+pub(crate) mod check;
+mod keyfile;
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use xen_fence_broker::acl::{Cluster, PolicyError, load};
+use xen_fence_broker::names::ClusterName;
+
+/// What lies in the policy's directory.
+#[derive(Default)]
+struct Policy {
+    clusters: Vec<Cluster>,
+    /// Files of clusters that are refused.
+    broken: Vec<PolicyError>,
+    /// Files that are no cluster's, which the broker never reads.
+    ignored: Vec<PathBuf>,
+}
+
+impl Policy {
+    /// Reads every file of the directory, in the order of their names.
+    fn load(dir: &Path) -> io::Result<Self> {
+        let mut paths: Vec<_> =
+            fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
+        paths.sort();
+        let mut policy = Self::default();
+        for path in paths {
+            match cluster_of(&path).map(|name| load(dir, &name)) {
+                Some(Ok(cluster)) => policy.clusters.push(cluster),
+                Some(Err(error)) => policy.broken.push(error),
+                None => policy.ignored.push(path),
+            }
+        }
+        Ok(policy)
+    }
+
+    /// What two clusters cannot both have: one sentence for each thing, with both places.
+    fn conflicts(&self) -> Vec<String> {
+        let mut owners: BTreeMap<String, String> = BTreeMap::new();
+        let mut found = Vec::new();
+        let mut claim = |thing: String, owner: String, why: &str| {
+            if let Some(other) = owners.insert(thing.clone(), owner.clone()) {
+                found.push(format!("{owner} and {other} have {thing} in common: {why}"));
+            }
+        };
+        for cluster in &self.clusters {
+            let name = cluster.name();
+            let nodes = cluster.nodes().iter();
+            let operators = cluster.operators().iter();
+            for node in cluster.nodes() {
+                let owner = format!("{name}.toml nodes.{}", node.name());
+                let thing = format!("the UUID {}", node.uuid());
+                claim(thing, owner, "each could kill the other's node");
+            }
+            let of_nodes = nodes.map(|node| ("nodes", node.name(), node.keys()));
+            let of_operators = operators.map(|op| ("operators", op.name(), op.keys()));
+            for (table, caller, keys) in of_nodes.chain(of_operators) {
+                for key in keys {
+                    let owner = format!("{name}.toml {table}.{caller}");
+                    let thing = format!("the key {}", key.fingerprint());
+                    claim(thing, owner, "whoever has it speaks for both clusters");
+                }
+            }
+        }
+        found
+    }
+}
+
+/// The cluster whose policy a file would be, by its name alone.
+fn cluster_of(path: &Path) -> Option<ClusterName> {
+    (path.extension() == Some(OsStr::new("toml")))
+        .then(|| ClusterName::parse(path.file_stem()?.to_str()?).ok())
+        .flatten()
+}

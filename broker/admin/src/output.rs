@@ -1,0 +1,55 @@
+//! What the tools print. A reader that goes away (`| head`) is no error, and no byte that a
+//! stranger wrote reaches the terminal unescaped.
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+
+/// Prints a line on standard output; false once nobody reads it.
+pub(crate) fn say(line: impl Display) -> bool {
+    writeln!(io::stdout().lock(), "{line}").is_ok()
+}
+
+/// Prints a line on standard error, after the program's name.
+pub(crate) fn complain(line: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "xen-fence-admin: {line}");
+}
+
+/// Escapes what is not printable ASCII, so that a journal's text cannot drive a terminal.
+pub(crate) fn escaped(text: &str) -> String {
+    text.chars()
+        .map(
+            |c| if matches!(c, ' '..='~') { c.to_string() } else { c.escape_unicode().to_string() },
+        )
+        .collect()
+}
+
+/// The same inside JSON, where what is not ASCII stands in strings alone.
+pub(crate) fn escaped_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if matches!(c, ' '..='~') {
+            out.push(c);
+        } else {
+            let mut units = [0; 2];
+            out.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_and_direction_bytes_are_escaped() {
+        assert_eq!(escaped("a\x1b[31m\n\u{202e}b"), "a\\u{1b}[31m\\u{a}\\u{202e}b");
+        let json = serde_json::to_string("a\x1b\u{7f}\u{202e}\u{1f600}\"").unwrap();
+        let clean = escaped_json(&json);
+        assert!(clean.bytes().all(|b| matches!(b, b' '..=b'~')), "{clean}");
+        assert_eq!(
+            serde_json::from_str::<String>(&clean).unwrap(),
+            "a\x1b\u{7f}\u{202e}\u{1f600}\""
+        );
+    }
+}
