@@ -1,10 +1,13 @@
 //! Commands in a throwaway dom0 or in one of its domains, and what came of them.
 
 use super::error::{Doing, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use std::fmt;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 /// A place in which commands run: dom0, or one domain.
@@ -107,10 +110,8 @@ impl Running {
 
     /// Sends it a signal, by its name: `INT`, `TERM`, `KILL`, ….
     pub fn signal(&self, name: &str) {
-        use nix::sys::signal::{Signal, kill};
-        let signal: Signal = format!("SIG{name}").parse().unwrap_or(Signal::SIGTERM);
-        if let Some(pid) = self.child.as_ref().and_then(|child| i32::try_from(child.id()).ok()) {
-            let _ = kill(nix::unistd::Pid::from_raw(pid), signal);
+        if let Some(child) = &self.child {
+            signal_to(child.id(), format!("SIG{name}").parse().unwrap_or(Signal::SIGTERM));
         }
     }
 
@@ -125,15 +126,29 @@ impl Running {
         self.began.elapsed()
     }
 
-    /// Waits for its end, its input closed.
+    /// Waits for its end, its input closed. A command that does not end in time is killed, which
+    /// its exit code tells: no test waits for ever.
     ///
     /// # Panics
     /// If it cannot be waited for.
     #[must_use]
     pub fn wait(mut self) -> Output {
         let words = std::mem::take(&mut self.words);
-        let child = self.child.take();
-        let output = child.map(Child::wait_with_output);
+        let limit = LONGEST.saturating_sub(self.began.elapsed());
+        let (ended, end) = std::sync::mpsc::channel::<()>();
+        let output = self.child.take().map(|child| {
+            let pid = child.id();
+            std::thread::scope(|scope| {
+                scope.spawn(move || {
+                    if end.recv_timeout(limit) == Err(RecvTimeoutError::Timeout) {
+                        signal_to(pid, Signal::SIGKILL);
+                    }
+                });
+                let output = child.wait_with_output();
+                drop(ended);
+                output
+            })
+        });
         let Some(Ok(output)) = output else { panic!("cannot wait for {}", words.join(" ")) };
         Output {
             command: words.join(" "),
@@ -151,6 +166,15 @@ impl Drop for Running {
             let _ = child.kill();
             let _ = child.wait();
         }
+    }
+}
+
+/// No command of a test takes longer than this.
+const LONGEST: Duration = Duration::from_secs(120);
+
+fn signal_to(pid: u32, signal: Signal) {
+    if let Ok(pid) = i32::try_from(pid) {
+        let _ = kill(Pid::from_raw(pid), signal);
     }
 }
 

@@ -15,7 +15,8 @@ pub(crate) fn as_booted() -> Result<()> {
     Ok(())
 }
 
-/// Gives this process the limits of another.
+/// Gives this process the limits of another, as far as it may: without CAP_SYS_RESOURCE root cannot
+/// raise what has been lowered for good.
 pub(crate) fn as_of(pid: i32) -> Result<()> {
     let all = [
         libc::RLIMIT_AS,
@@ -32,7 +33,10 @@ pub(crate) fn as_of(pid: i32) -> Result<()> {
         libc::RLIMIT_SIGPENDING,
         libc::RLIMIT_STACK,
     ];
-    all.into_iter().try_for_each(|resource| set(resource, &limit_of(pid, resource)?))
+    for resource in all {
+        let _ = set(resource, &limit_of(pid, resource)?);
+    }
+    Ok(())
 }
 
 fn limit_of(pid: i32, resource: libc::__rlimit_resource_t) -> Result<libc::rlimit> {
