@@ -78,8 +78,23 @@ pub fn boot_id() -> String {
 #[must_use]
 pub fn wall_time() -> String {
     let now = time::OffsetDateTime::now_utc();
-    now.replace_millisecond(now.millisecond())
-        .ok()
-        .and_then(|now| now.format(&time::format_description::well_known::Rfc3339).ok())
-        .unwrap_or_else(|| "unknown".to_owned())
+    let rfc3339 = &time::format_description::well_known::Rfc3339;
+    // The formatter drops zeros at the end; a column of times wants them.
+    let seconds = now.replace_nanosecond(0).ok().and_then(|now| now.format(rfc3339).ok());
+    seconds.map_or_else(
+        || "unknown".to_owned(),
+        |seconds| format!("{}.{:03}Z", seconds.trim_end_matches('Z'), now.millisecond()),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wall_clock_has_one_width() {
+        let time = wall_time();
+        assert_eq!(time.len(), "2026-11-21T09:54:16.880Z".len(), "{time}");
+        assert!(time.ends_with('Z') && time.as_bytes()[19] == b'.', "{time}");
+    }
 }

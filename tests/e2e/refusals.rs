@@ -195,7 +195,7 @@ fn a_broken_policy_refuses_its_cluster_and_no_other() {
     let path = "/etc/xen-fence/clusters.d/alpha.toml";
     let good = dom0.file(path);
     untouched(&dom0, || {
-        dom0.write(path, &good.replacen("uuid", "uuhd", 1), 0o644);
+        dom0.write(path, good.replacen("uuid", "uuhd", 1), 0o644);
         let heard = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(3).saying("policy");
         assert!(!heard.says("uuhd") && !heard.says("line"), "the guest hears too much\n{heard}");
         let _ = dom0

@@ -3,7 +3,7 @@
 //! One binary, told apart by the name it is called by; it is installed by copying it to those
 //! names. Output, exit codes and the order of events are those recorded on real Xen 4.17
 //! ("T79" in a comment is transcript 79). Faults are in [`faults`], the control door in
-//! [`control`]. Nothing here is part of the product.
+//! `control`. Nothing here is part of the product.
 
 mod acts;
 mod backend;
