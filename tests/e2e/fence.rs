@@ -91,7 +91,7 @@ fn each_record_is_whole_and_every_id_is_its_own() {
         records.iter().filter_map(|record| record["request"].as_str()).collect();
     assert!(ids.len() >= 2, "{records:#?}");
     assert!(dom0.syslog().contains("xen-fence"), "syslog has it too");
-    let _ = dom0.on(&["xen-fence-admin", "log", "alpha"]).exits(0).saying("node2");
+    let _ = dom0.on(&["xen-fence-admin", "log", "--cluster", "alpha"]).exits(0).saying("node2");
 }
 
 #[test]

@@ -133,15 +133,15 @@ fn a_login_reaches_the_launcher_through_either_sshd() {
 
 #[test]
 fn syslog_is_real_or_stuck_or_not_there() {
-    let dom0 = Dom0::builder().cluster("alpha", &[]).raise().unwrap();
+    let dom0 = Dom0::builder().cluster("alpha", &["node1"]).raise().unwrap();
     let _ = dom0.on(&["logger", "hello"]).exits(0);
     std::thread::sleep(Duration::from_millis(200));
     assert!(dom0.syslog().contains("hello"), "{}", dom0.syslog());
 
-    let dom0 = Dom0::builder().cluster("alpha", &[]).syslog(Syslog::Mute).raise().unwrap();
+    let dom0 = Dom0::builder().cluster("alpha", &["node1"]).syslog(Syslog::Mute).raise().unwrap();
     let _ = dom0.on(&["timeout", "1", "logger", "hello"]).exits(124);
 
-    let dom0 = Dom0::builder().cluster("alpha", &[]).syslog(Syslog::None).raise().unwrap();
+    let dom0 = Dom0::builder().cluster("alpha", &["node1"]).syslog(Syslog::None).raise().unwrap();
     assert!(!dom0.has("/dev/log"));
 }
 
