@@ -93,6 +93,10 @@ pub struct Record {
     /// Milliseconds since the request was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub took_ms: Option<u64>,
+    /// Where the broker's time went, in an outcome: each step with the microseconds from the
+    /// broker's start to the step's end.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub phases: Vec<(String, u64)>,
     /// SHA-256 of the line before, in hexadecimal; empty in the first.
     pub prev: String,
 }

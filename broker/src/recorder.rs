@@ -14,7 +14,9 @@ use xen_fence_protocol::{Request, Text};
 pub struct Recorder {
     known: Record,
     journal: Option<Journal>,
-    began: Moment,
+    born: Moment,
+    asked: Moment,
+    phases: Vec<(String, u64)>,
 }
 
 impl Recorder {
@@ -24,7 +26,8 @@ impl Recorder {
         let journal = cluster.map(|name| Journal::at(journals.join(format!("{name}.jsonl"))));
         let cluster = cluster.map_or_else(|| "-".to_owned(), ToString::to_string);
         let known = Record { cluster, boot: boot_id(), ..Record::default() };
-        Self { known, journal, began: BootClock.now() }
+        let now = BootClock.now();
+        Self { known, journal, born: now, asked: now, phases: Vec::new() }
     }
 
     /// Who asks.
@@ -39,7 +42,14 @@ impl Recorder {
         self.known.request = Some(request.id().to_string());
         self.known.action = Some(request.action().to_string());
         self.known.node = request.node().map(ToString::to_string);
-        self.began = BootClock.now();
+        self.asked = BootClock.now();
+        self.passed("asked");
+    }
+
+    /// Notes that a step has ended, for the outcome's account of where the time went.
+    pub fn passed(&mut self, step: &str) {
+        let micros = BootClock.now().since(self.born).as_micros();
+        self.phases.push((step.to_owned(), u64::try_from(micros).unwrap_or(u64::MAX)));
     }
 
     /// Which domain it is about.
@@ -61,7 +71,8 @@ impl Recorder {
         text: &str,
     ) -> Result<(), String> {
         let now = BootClock.now();
-        let took = now.since(self.began).as_millis();
+        let took = now.since(self.asked).as_millis();
+        let ends = matches!(event, Event::Outcome | Event::Start);
         let record = Record {
             event: Some(event),
             time: wall_time(),
@@ -69,6 +80,7 @@ impl Recorder {
             result: Some(result.to_owned()),
             text: Some(Text::escaped(text).as_str().to_owned()),
             took_ms: u64::try_from(took).ok(),
+            phases: if ends { self.phases.clone() } else { Vec::new() },
             ..self.known.clone()
         };
         let line = in_a_line(&record);

@@ -28,7 +28,9 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let node = work.target()?;
     // Step 4: the lock, the target, and what stands against it.
     let (lock, before) = take_lock(case, work, node)?;
+    case.recorder.passed("locked");
     let sight = work.host.look(node)?;
+    case.recorder.passed("listed");
     case.recorder.aims_at(node, sight.rows.first().map(|sighted| sighted.row.domid));
     let asker = asker::find(work, &sight, &before)?;
     let powers_on = work.grant.action() == Action::Reset && super::start::is_possible(case, node);
@@ -42,11 +44,15 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
         return join(case, work, node, &earlier, powers_on);
     }
 
+    case.recorder.passed("go");
+
     // Step 6: from here on nothing stops it short.
     if let Err(why) = detach::leave_session() {
         case.note(Note::Cgroup, &format!("the broker could not leave its cgroup: {why}"));
     }
+    case.recorder.passed("detached");
     case.record(Event::Intent, Severe::Notice, "killing", work.grant.rule());
+    case.recorder.passed("written");
     let called_off = power_on::call_off(&work.starts(), &work.cluster, node, work.host.processes);
     let old = work.host.clock.now().since(sight.at) > LOOK_UP_FRESH;
     let sight = if called_off || old { work.host.look(node)? } else { sight };
@@ -59,6 +65,8 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     };
     let ended = work.host.fence(&work.grant, node, sight, &mut scene);
     drop(scene);
+
+    case.recorder.passed("proven");
 
     // Step 7: written, then answered.
     remember(case, work, node, if ended.is_ok() { Phase::Fenced } else { Phase::Failed });

@@ -52,6 +52,7 @@ fn story(case: &mut Case<'_, '_>, identity: Result<Identity, Unproven>) -> Resul
     let policy = acl::load(case.house.clusters, &identity.cluster).map_err(|e| End::policy(&e))?;
     let grant =
         permit(acl::decide(&policy, &identity.caller, &identity.key, identity.from, &request))?;
+    case.recorder.passed("granted");
     let settings = crate::settings::load(case.house.settings).map_err(|e| End::settings(&e))?;
     let toolstack = toolstack(&settings);
     let work = Work::new(case.house, &request, identity.cluster, grant, &*toolstack);

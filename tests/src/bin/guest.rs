@@ -22,6 +22,8 @@ extern "C" fn asked(signal: libc::c_int) {
 }
 
 fn main() {
+    // What it runs is to have the dispositions that the domain was created with.
+    xen_fence_tests::stand_in::restore_sigpipe();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let value = |key: &str| {
         args.iter().find_map(|arg| arg.strip_prefix(key)?.strip_prefix('=')).map(str::to_owned)

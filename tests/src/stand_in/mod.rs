@@ -30,6 +30,8 @@ mod xm;
 use std::io::Write;
 use std::path::Path;
 
+pub use process::restore_sigpipe;
+
 /// Runs as whatever this process is called; the answer is its exit code.
 pub fn main() -> i32 {
     process::restore_sigpipe();

@@ -135,8 +135,8 @@ impl Dom0 {
     ///
     /// # Panics
     /// If it cannot.
-    pub fn write(&self, path: &str, text: &str, mode: u32) {
-        self.root.write(path, text.as_bytes(), mode).unwrap_or_else(|error| panic!("{error}"));
+    pub fn write(&self, path: &str, content: impl AsRef<[u8]>, mode: u32) {
+        self.root.write(path, content.as_ref(), mode).unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Removes a file of dom0.
