@@ -64,3 +64,21 @@ fn systemd_accepts_the_unit() {
     let _ = dom0.on(&["systemctl", "is-active", "xen-fence-sshd.service"]).exits(0);
     let _ = crate::ask(&dom0, "alpha", "node1", &["status", "node2"]).exits(0);
 }
+
+#[test]
+fn apply_makes_accounts_that_can_do_one_thing() {
+    let dom0 = two_clusters().raise().unwrap();
+    for account in ["fence-alpha", "fence-beta"] {
+        let entry = dom0.on(&["getent", "passwd", account]).exits(0).stdout;
+        assert!(entry.trim_end().ends_with(":/usr/lib/xen-fence/xen-fence-launcher"), "{entry}");
+        let _ = dom0.on(&["id", "-nG", account]).exits(0).saying("xen-fence");
+        // No password, and yet not locked: sshd without PAM refuses a locked account.
+        let shadow = dom0.on(&["getent", "shadow", account]).exits(0).stdout;
+        assert_eq!(shadow.split(':').nth(1), Some("*"), "{shadow}");
+    }
+    let keys = dom0.file("/etc/xen-fence/keys/fence-alpha");
+    assert!(keys.contains("restrict,command=\"xen-fence node node1 SHA256:"), "{keys}");
+    // Applying again changes nothing.
+    let _ = dom0.on(&["xen-fence-admin", "acl", "apply"]).exits(0);
+    assert_eq!(dom0.file("/etc/xen-fence/keys/fence-alpha"), keys);
+}

@@ -15,7 +15,7 @@ fn inheritance(dom0: &Dom0) -> Vec<String> {
                 Some(("Umask" | "SigBlk" | "Uid" | "Gid" | "CapEff", _)) => {
                     found.push(line.to_owned())
                 }
-                Some((what @ ("SigIgn" | "SigCgt"), mask)) => {
+                Some((what @ "SigIgn", mask)) => {
                     // glibc's two signals of its own (32, 33) tell how threads and posix_spawn were
                     // used on the way; nobody else may use them.
                     let mask = u64::from_str_radix(mask, 16).unwrap() & !(0b11 << 31);

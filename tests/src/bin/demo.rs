@@ -48,16 +48,12 @@ fn play(stage: &Stage) -> Result<()> {
     stage.run("node1", &node1, &["xen-fence", "reset", "node2"], 0)?;
 
     stage.step("The old node2 is gone, and a new one runs");
-    let left: Vec<&Process> = before
-        .iter()
-        .filter(|old| dom0.process(old.pid).is_some_and(|now| now.command == old.command))
-        .collect();
+    let still_here =
+        |old: &&Process| dom0.process(old.pid).is_some_and(|now| now.command == old.command);
     stage.say(&format!(
-        "Of the {} processes of domid {} there {} {} left.",
-        before.len(),
+        "Processes of domid {} that are left: {}.",
         number(domid_before),
-        if left.len() == 1 { "is" } else { "are" },
-        left.len()
+        before.iter().filter(still_here).count()
     ));
     stage.processes("node2", dom0.domid("alpha", "node2"), &dom0.processes_of("alpha", "node2"));
     stage.counter(&dom0, Duration::from_secs(1));
@@ -67,7 +63,7 @@ fn play(stage: &Stage) -> Result<()> {
     let db1 = dom0.domid("beta", "db1");
     stage.run("node1", &node1, &["xen-fence", "reset", "db1"], 3)?;
     stage.say(&format!(
-        "Exit code 3. db1 was domid {} and is domid {}.",
+        "db1 was domid {}, and is domid {}.",
         number(db1),
         number(dom0.domid("beta", "db1"))
     ));
@@ -111,6 +107,10 @@ impl Stage {
     }
 
     fn step(&self, text: &str) {
+        if self.terminal && self.step.get() > 0 {
+            // Time to read what the step before has shown.
+            std::thread::sleep(Duration::from_millis(1500));
+        }
         self.step.set(self.step.get() + 1);
         println!("\n{}", self.bold(&format!("{}. {text}", self.step.get())));
     }
@@ -128,6 +128,9 @@ impl Stage {
         let status =
             status.map_err(|error| Error::new(format!("cannot run a command: {error}")))?;
         if status.code() == Some(code) {
+            if code != 0 {
+                println!("(exit code {code})");
+            }
             return Ok(());
         }
         let line = words.join(" ");

@@ -1,6 +1,5 @@
 //! What a test wants of its throwaway dom0, and the steps that raise one.
 
-use super::by_hand;
 use super::clusters::{self, Node};
 use super::command::Place;
 use super::dom0::{Dom0, Holder};
@@ -130,6 +129,7 @@ impl Builder {
         dom0.root.write("/etc/hostname", format!("{HOST}\n").as_bytes(), 0o644)?;
         // No name server at all: whoever asks for a name that is not in /etc/hosts hears so at once.
         dom0.root.write("/etc/resolv.conf", b"", 0o644)?;
+        services::as_distributed(&dom0.root)?;
         product.install(dom0.holder.init)?;
         product.install_stand_in(&dom0.root, &dom0.place)?;
         if !self.bare {
@@ -152,7 +152,6 @@ impl Builder {
             self.write_policy(dom0, cluster)?;
         }
         dom0.place.must(&["xen-fence-admin", "acl", "apply"])?;
-        by_hand::write_keys_if_missing(dom0, &self.nodes)?;
         services::start_syslog(self.syslog, &dom0.root, &dom0.place)?;
         services::start_sshd(self.sshd, &dom0.root, &dom0.place, dom0.holder.init)?;
         self.start_domains(dom0)
@@ -178,26 +177,19 @@ impl Builder {
         Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
     }
 
-    /// Accounts, keys, bridge and disks, as an administrator would make them.
+    /// Keys, bridge and disks, as an administrator would make them; the accounts are `acl apply`'s.
     fn script(&self) -> String {
         let mut lines = vec![
             // The machine's own keys, if it has any, stay out of it.
             "rm -f /etc/ssh/ssh_host_*".to_owned(),
             "key() { ssh-keygen -q -t ed25519 -N '' -C \"$2\" -f \"$1\"; }".to_owned(),
             format!("key /etc/ssh/ssh_host_ed25519_key root@{HOST} &"),
-            "getent group xen-fence >/dev/null || groupadd --system xen-fence".to_owned(),
             "ip link set lo up".to_owned(),
-            "ip link add xenbr0 type bridge".to_owned(),
+            // An address of its own: else it takes that of a domain's interface, which comes and goes.
+            "ip link add xenbr0 address 02:00:0a:4d:00:fe type bridge".to_owned(),
             format!("ip address add {}/24 dev xenbr0", clusters::ADDRESS),
             "ip link set xenbr0 up".to_owned(),
         ];
-        for cluster in &self.clusters {
-            // `*`: no password, and yet not locked, which sshd without PAM would refuse.
-            lines.push(format!(
-                "useradd --system --no-create-home --home-dir / --gid xen-fence \
-                 --shell /usr/lib/xen-fence/xen-fence-launcher --password '*' fence-{cluster}"
-            ));
-        }
         for node in &self.nodes {
             lines.push(format!("truncate --size=64K {}", node.disk()));
             lines.push(format!("mkdir -p {}", node.etc()));

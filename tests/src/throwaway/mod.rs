@@ -20,7 +20,6 @@
 //! ```
 
 mod builder;
-mod by_hand;
 mod cgroup;
 mod clusters;
 mod command;
