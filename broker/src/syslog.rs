@@ -5,6 +5,7 @@
 //! is lost, and whoever sent it hears of that.
 
 use crate::sys;
+use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
@@ -48,7 +49,7 @@ pub fn probe() -> Result<(), String> {
         }
         std::thread::sleep(Duration::from_millis(2));
     }
-    Err(format!("{SOCKET} has a reader that does not read"))
+    Err(stuck())
 }
 
 fn connect() -> Result<UnixDatagram, String> {
@@ -77,5 +78,12 @@ fn send_to(socket: &UnixDatagram, severe: Severe, text: &str) -> Result<(), Stri
     formatter
         .format(&mut line, severity, Text::escaped(text))
         .map_err(|error| format!("the line could not be formatted: {error}"))?;
-    socket.send(&line).map(drop).map_err(|error| format!("{SOCKET} took no message: {error}"))
+    socket.send(&line).map(drop).map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock => stuck(),
+        _ => format!("{SOCKET} took no message: {error}"),
+    })
+}
+
+fn stuck() -> String {
+    format!("{SOCKET} has a reader that does not read")
 }

@@ -6,6 +6,8 @@ mod hostile;
 mod install;
 mod power_on;
 mod refusals;
+mod rehearsal;
+mod xm;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
