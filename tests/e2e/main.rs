@@ -5,6 +5,7 @@ mod harness;
 mod hostile;
 mod install;
 mod power_on;
+mod reach;
 mod refusals;
 mod rehearsal;
 mod xm;
@@ -105,4 +106,16 @@ fn recorded(dom0: &Dom0, cluster: &str, texts: &[&str]) -> bool {
         .iter()
         .map(ToString::to_string)
         .any(|record| texts.iter().all(|text| record.contains(text)))
+}
+
+/// Runs a case and asserts that every domain is what it was.
+#[track_caller]
+fn untouched(dom0: &Dom0, case: impl FnOnce()) {
+    let rows = |dom0: &Dom0| -> Vec<Option<u32>> {
+        dom0.nodes().iter().map(|node| dom0.domid(&node.cluster, &node.name)).collect()
+    };
+    let before = rows(dom0);
+    assert!(before.iter().all(Option::is_some), "{before:?}");
+    case();
+    assert_eq!(rows(dom0), before, "a domain was touched");
 }

@@ -27,6 +27,13 @@ pub struct Builder {
 /// What nodes may do, unless the test says otherwise.
 const ACTIONS: &str = "actions = [\"reset\", \"off\", \"on\", \"status\"]\n";
 
+/// What a machine may already have of a Xen host with xen-fence, and what it has made of its sshd:
+/// none of it is a test's business.
+const AS_NEW: &str = "rm -rf /etc/xen-fence /var/lib/xen-fence /var/log/xen-fence /etc/xen \
+    /var/log/xen /var/lib/stand-in /srv/disks /srv/nodes /etc/ssh/sshd_config.d/* \
+    /etc/ssh/ssh_host_* /etc/sudoers.d/xen-fence
+    ! test -e /usr/share/openssh/sshd_config || cp /usr/share/openssh/sshd_config /etc/ssh/";
+
 impl Builder {
     pub(crate) fn new() -> Self {
         Self {
@@ -129,7 +136,7 @@ impl Builder {
         dom0.root.write("/etc/hostname", format!("{HOST}\n").as_bytes(), 0o644)?;
         // No name server at all: whoever asks for a name that is not in /etc/hosts hears so at once.
         dom0.root.write("/etc/resolv.conf", b"", 0o644)?;
-        services::as_distributed(&dom0.root)?;
+        dom0.place.must(&["sh", "-ec", AS_NEW])?;
         product.install(dom0.holder.init)?;
         product.install_stand_in(&dom0.root, &dom0.place)?;
         if !self.bare {
@@ -180,8 +187,6 @@ impl Builder {
     /// Keys, bridge and disks, as an administrator would make them; the accounts are `acl apply`'s.
     fn script(&self) -> String {
         let mut lines = vec![
-            // The machine's own keys, if it has any, stay out of it.
-            "rm -f /etc/ssh/ssh_host_*".to_owned(),
             "key() { ssh-keygen -q -t ed25519 -N '' -C \"$2\" -f \"$1\"; }".to_owned(),
             format!("key /etc/ssh/ssh_host_ed25519_key root@{HOST} &"),
             "ip link set lo up".to_owned(),

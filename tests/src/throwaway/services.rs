@@ -73,18 +73,6 @@ pub(crate) fn start_syslog(syslog: Syslog, root: &Root, dom0: &Place) -> Result<
     until("something listens at /dev/log", || root.metadata("/dev/log").is_ok())
 }
 
-/// Gives sshd the configuration that its package brings, whatever this machine has made of its own.
-pub(crate) fn as_distributed(root: &Root) -> Result<()> {
-    const EXTRA: &str = "/etc/ssh/sshd_config.d";
-    for name in root.names(EXTRA).unwrap_or_default() {
-        root.remove(&format!("{EXTRA}/{name}"))?;
-    }
-    match root.read("/usr/share/openssh/sshd_config") {
-        Ok(pristine) => root.write("/etc/ssh/sshd_config", &pristine, 0o644),
-        Err(_) => Ok(()),
-    }
-}
-
 /// Starts sshd, and returns when it listens.
 pub(crate) fn start_sshd(sshd: Sshd, root: &Root, dom0: &Place, init: i32) -> Result<()> {
     root.make_dir("/run/sshd", 0o755)?;
