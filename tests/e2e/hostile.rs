@@ -3,7 +3,7 @@
 
 use crate::{Dom0, Shared, ask, counts, recorded, settle, stands_still, two_clusters};
 use std::time::Duration;
-use xen_fence_tests::throwaway::{Running, Syslog};
+use xen_fence_tests::throwaway::{Running, Syslog, skipped};
 
 static SHARED: Shared = Shared::new();
 
@@ -62,20 +62,23 @@ fn t77_a_slow_destroy() {
     stands_still(&dom0, "alpha", "node2");
 }
 
-/// T89: a corpse beside a new instance of the same name and UUID.
+/// T89: a corpse beside a new instance of the same name and UUID. Both have to go.
 #[test]
 fn t89_a_corpse_beside_a_new_instance() {
     let dom0 = SHARED.take();
-    dom0.fault(&["fault", "corpse", "alpha-node2"]);
-    let _ = dom0.on(&["xl", "destroy", "alpha-node2"]);
-    dom0.fault(&["lift", "corpse", "alpha-node2"]);
-    let _ = dom0.on(&["xl", "create", &dom0.node("alpha", "node2").config()]);
-    let mut asker = start(&dom0, &["off", "node2", "--timeout", "6"]);
+    let corpse = dom0.domid("alpha", "node2").unwrap().to_string();
+    dom0.fault(&["hold-writes", &corpse]);
+    let _ = dom0.on(&["xl", "destroy", "alpha-node2"]).exits(0);
+    let _ = dom0.on(&["xl", "create", &dom0.node("alpha", "node2").config()]).exits(0);
+    let mut asker = start(&dom0, &["off", "node2"]);
+    settle(|| dom0.domid("alpha", "node2").is_none());
     std::thread::sleep(Duration::from_secs(3));
-    assert!(!row_stands(&dom0) || asker.is_running());
-    let output = asker.wait();
-    assert_eq!(output.code == 0, !row_stands(&dom0), "{output}");
-    dom0.fault(&["reset"]);
+    assert!(asker.is_running(), "fenced beside a corpse\n{}", asker.wait());
+    assert!(row_stands(&dom0));
+    dom0.fault(&["release-writes", &corpse]);
+    let _ = asker.wait().exits(0);
+    assert!(!row_stands(&dom0));
+    stands_still(&dom0, "alpha", "node2");
 }
 
 /// T60, T61: a guest that reboots itself is absent, then back with a new domid.
@@ -194,10 +197,33 @@ fn a_power_on_that_fails_is_a_warning() {
 #[test]
 fn a_held_xl_lock_delays_the_start_only() {
     let dom0 = SHARED.take();
+    let known = dom0.journal("alpha").len();
     dom0.fault(&["fault", "hold-lock", "4000"]);
-    let output = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0);
-    assert!(dom0.file("/var/lib/xen-fence/journal/alpha.jsonl").contains("node2"), "{output}");
-    settle(|| dom0.domid("alpha", "node2").is_some());
+    let _ = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0).saying("started");
+    let records = dom0.journal("alpha").split_off(known);
+    let up = |event: &str| {
+        let record = records.iter().find(|record| record["event"] == event);
+        record.and_then(|record| record["up_ms"].as_u64()).unwrap_or_else(|| panic!("no {event}"))
+    };
+    assert!(up("outcome") - up("intent") < 2_000, "the answer waited for the lock");
+    assert!(up("start") - up("outcome") > 2_000, "the start did not wait for the lock");
+}
+
+/// An off calls off the power-on that waits: after `fenced` nothing comes back.
+#[test]
+fn an_off_calls_a_waiting_power_on_off() {
+    let dom0 = SHARED.take();
+    dom0.fault(&["fault", "hold-lock", "0"]);
+    let mut reset = start(&dom0, &["reset", "node2"]);
+    settle(|| dom0.on(&["pgrep", "-f", "xl create /etc/xen/alpha-node2.cfg"]).code == 0);
+    settle(|| dom0.domid("alpha", "node2").is_none());
+    assert!(reset.is_running());
+    let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    let _ = reset.wait().exits(0).saying("called");
+    dom0.fault(&["clear"]);
+    stands_still(&dom0, "alpha", "node2");
+    assert_eq!(dom0.domid("alpha", "node2"), None);
+    assert!(dom0.on(&["ls", "/run/xen-fence/starts"]).stdout.is_empty());
 }
 
 /// A row of our UUID under another name is nobody's to guess about.
@@ -271,4 +297,29 @@ fn a_resolver_that_never_answers() {
     let _ = dom0.sh("ip route add blackhole 10.77.0.77 2>/dev/null; ip neigh add 10.77.0.77 lladdr 02:00:00:00:00:77 dev xenbr0").exits(0);
     let output = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
     assert!(output.took < Duration::from_secs(10), "{output}");
+}
+
+/// A disk that hangs under the journal costs a second, and is said.
+#[test]
+fn a_journal_that_hangs_stops_no_fence() {
+    let dom0 = two_clusters().raise().unwrap();
+    let disk = "mknod /dev/loop-control c 10 237 && \
+                for i in 0 1 2 3 4 5 6 7; do mknod /dev/loop$i b 7 $i; done && \
+                truncate -s 16M /srv/journal.img && mkfs.ext4 -q /srv/journal.img && \
+                mount -o loop /srv/journal.img /var/lib/xen-fence";
+    let mounted = dom0.sh(disk);
+    if mounted.code != 0 {
+        return skipped(
+            "a_journal_that_hangs_stops_no_fence",
+            "no loop device can be mounted here",
+        );
+    }
+    let _ = ask(&dom0, "alpha", "node1", &["status", "node2"]).exits(0);
+    let _ = dom0.on(&["fsfreeze", "--freeze", "/var/lib/xen-fence"]).exits(0);
+    let output = ask(&dom0, "alpha", "node1", &["off", "node2"]);
+    let _ = dom0.on(&["fsfreeze", "--unfreeze", "/var/lib/xen-fence"]).exits(0);
+    let output = output.exits(0).saying("did not take the record");
+    assert!(output.took < Duration::from_secs(8), "{output}");
+    settle(|| dom0.on(&["pgrep", "-x", "xen-fence-broke"]).code != 0);
+    let _ = dom0.on(&["umount", "/var/lib/xen-fence"]).exits(0);
 }

@@ -88,6 +88,13 @@ fn as_by_hand(dom0: &Dom0) {
     };
     assert_eq!(differ(&by_broker, &by_hand), differ(&by_hand, &by_broker));
 
+    // A login's environment without what only tells of this very login.
+    let environment = dom0.file(&format!("/proc/{}/environ", monitor(dom0)));
+    let mut names: Vec<&str> =
+        environment.split('\0').filter_map(|pair| Some(pair.split_once('=')?.0)).collect();
+    names.sort_unstable();
+    assert_eq!(names, ["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "USER"]);
+
     let cgroup = dom0.process(monitor(dom0)).unwrap().cgroup;
     for other in dom0.processes() {
         let sshd_or_broker = ["sshd", "xen-fence-broke", "sudo"].contains(&other.name.as_str());

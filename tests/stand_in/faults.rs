@@ -94,7 +94,9 @@ fn stages_of_a_destroy_t77() {
             break;
         }
     }
-    let seen: Vec<String> = seen.into_iter().flatten().filter(|s| !s.contains(" ---")).collect();
+    // Between the last stage and the end it may be seen dying, for an instant.
+    let stage = |step: &String| !step.contains(" ---") && !step.contains("--p--d");
+    let seen: Vec<String> = seen.into_iter().flatten().filter(stage).collect();
     let wanted = ["node1  --p--- true", "node1  --p--- false", "(null) --p--- false"];
     assert_eq!(seen, wanted, "then it is gone");
 }
