@@ -2,7 +2,7 @@
 //! limits, signal dispositions, umask and environment, in a cgroup that is neither the SSH
 //! session's nor the broker's.
 
-use crate::{Dom0, ask, settle, two_clusters};
+use crate::{Dom0, ask, counts, settle, two_clusters};
 use xen_fence_tests::throwaway::{Sshd, skipped};
 
 /// What the monitor of node2 and its PID 1 have inherited.
@@ -78,10 +78,13 @@ fn monitor(dom0: &Dom0) -> i32 {
 fn as_by_hand(dom0: &Dom0) {
     let config = dom0.node("alpha", "node2").config();
     administrator(dom0, &format!("xl destroy alpha-node2 && xl create {config}"));
+    // A program that has just begun may not have set up its signals yet.
+    counts(dom0, "alpha", "node2");
     let by_hand = inheritance(dom0);
 
     let _ = ask(dom0, "alpha", "node1", &["reset", "node2"]).exits(0);
     settle(|| dom0.domid("alpha", "node2").is_some());
+    counts(dom0, "alpha", "node2");
     let by_broker = inheritance(dom0);
     let differ = |one: &[String], other: &[String]| -> Vec<String> {
         one.iter().filter(|line| !other.contains(line)).cloned().collect()
