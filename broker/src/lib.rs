@@ -21,6 +21,7 @@ pub mod secure_file;
 pub mod serve;
 pub mod session;
 pub mod settings;
+pub mod sight;
 pub mod state;
 mod sys;
 pub mod syslog;

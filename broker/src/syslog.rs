@@ -78,9 +78,11 @@ fn send_to(socket: &UnixDatagram, severe: Severe, text: &str) -> Result<(), Stri
     formatter
         .format(&mut line, severity, Text::escaped(text))
         .map_err(|error| format!("the line could not be formatted: {error}"))?;
-    socket.send(&line).map(drop).map_err(|error| match error.kind() {
-        ErrorKind::WouldBlock => stuck(),
-        _ => format!("{SOCKET} took no message: {error}"),
+    socket.send(&line).map(drop).map_err(|error| {
+        if error.kind() == ErrorKind::WouldBlock {
+            return stuck();
+        }
+        format!("{SOCKET} took no message: {error}")
     })
 }
 

@@ -8,6 +8,7 @@ mod power_on;
 mod reach;
 mod refusals;
 mod rehearsal;
+mod witnesses;
 mod xm;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};

@@ -5,10 +5,12 @@
 
 use super::*;
 use crate::acl::{self, Decision};
+use crate::clock::Clock;
 use crate::command::CommandError;
 use crate::names::{Caller, ClusterName};
+use crate::processes::Processes;
 use crate::target::tests::{UUID, node, row};
-use crate::toolstack::{Listing, Row, RowState};
+use crate::toolstack::{Listing, Row, RowState, Toolstack};
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 use xen_fence_protocol::{Action, NodeName, Request, RequestId};

@@ -8,9 +8,9 @@ mod own;
 mod systemd;
 
 use crate::acl::Node;
-use crate::fence::Host;
 use crate::names::ClusterName;
 use crate::processes::{Process, Processes};
+use crate::sight::Host;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! The node that asks: a dead one shoots nobody, not even with a request that it sent alive.
 
 use super::case::{End, Work};
-use crate::fence::Sight;
 use crate::processes::connection_accepted;
+use crate::sight::Sight;
 use crate::state::{Phase, Remembered};
 use crate::target;
 use xen_fence_protocol::{Asker, Refusal};

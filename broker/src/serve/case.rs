@@ -3,7 +3,7 @@
 use super::House;
 use crate::acl::{Grant, Node, PolicyError};
 use crate::clock::Moment;
-use crate::fence::{Blind, Host, NotFenced};
+use crate::fence::NotFenced;
 use crate::identity::{Identity, Unproven};
 use crate::journal::Event;
 use crate::names::ClusterName;
@@ -11,6 +11,7 @@ use crate::processes::ProcFs;
 use crate::recorder::Recorder;
 use crate::session::Session;
 use crate::settings::SettingsError;
+use crate::sight::{Blind, Host};
 use crate::state::State;
 use crate::syslog::Severe;
 use crate::toolstack::Toolstack;

@@ -6,9 +6,9 @@
 
 use super::case::{Case, End, Work};
 use crate::acl::Node;
-use crate::fence::{Blind, Sight};
 use crate::journal::{Event, Journal};
 use crate::lock::make_private_dir;
+use crate::sight::{Blind, Sight};
 use crate::state::Phase;
 use crate::syslog::Severe;
 use crate::target::Ambiguous;

@@ -1,0 +1,127 @@
+//! What one look at the host shows of a node: the ground that every answer stands on.
+
+use crate::acl::Node;
+use crate::clock::{Clock, Moment};
+use crate::processes::{Process, Processes};
+use crate::target::{self, Ambiguous, Sighted};
+use crate::toolstack::{Listing, Toolstack, ToolstackError};
+use xen_fence_protocol::{Failure, Power};
+
+/// The parts of the host that a fence works with.
+#[derive(Clone, Copy)]
+pub struct Host<'a> {
+    /// The hypervisor's toolstack.
+    pub toolstack: &'a dyn Toolstack,
+    /// dom0's processes.
+    pub processes: &'a dyn Processes,
+    /// Time.
+    pub clock: &'a dyn Clock,
+}
+
+/// What one look at the host shows of a node.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    /// When the look began.
+    pub at: Moment,
+    /// Everything that was listed.
+    pub listing: Listing,
+    /// The node's own rows, living and dying.
+    pub rows: Vec<Sighted>,
+    /// The xl processes that may bring it back.
+    pub restarters: Vec<Process>,
+}
+
+/// Why a look at the host shows nothing that can be relied on.
+#[derive(Debug, thiserror::Error)]
+pub enum Blind {
+    /// The toolstack does not answer.
+    #[error(transparent)]
+    Toolstack(#[from] ToolstackError),
+    /// The listing contradicts the policy.
+    #[error(transparent)]
+    Ambiguous(#[from] Ambiguous),
+    /// The processes of dom0 cannot be looked at.
+    #[error("/proc cannot be read, so nothing can be proven: {0}")]
+    Processes(#[from] std::io::Error),
+}
+
+impl Sight {
+    /// Whether any of the node's domains lives.
+    #[must_use]
+    pub fn lives(&self) -> bool {
+        self.rows.iter().any(|sighted| sighted.row.lives())
+    }
+
+    /// What the sight says of the node to somebody who only asks. A corpse may still write and a
+    /// monitor may bring the node back, so neither of them is off.
+    #[must_use]
+    pub fn power(&self, host: &Host<'_>) -> Power {
+        let proves_absence = self.rows.is_empty() && !host.toolstack.restarts_by_itself();
+        match (self.lives(), proves_absence && self.restarters.is_empty()) {
+            (true, _) => Power::On,
+            (false, true) => Power::Off,
+            (false, false) => Power::Unknown,
+        }
+    }
+}
+
+impl Sight {
+    /// What stands against taking the node for off, besides a domain that lives.
+    #[must_use]
+    pub fn obstacle(&self) -> Option<String> {
+        let corpse = self.rows.first().map(|sighted| corpse(sighted.row.domid));
+        corpse.or_else(|| {
+            self.restarters
+                .first()
+                .map(|xl| format!("{} (pid {}) still runs and may bring it back", xl.what, xl.pid))
+        })
+    }
+}
+
+fn corpse(domid: u32) -> String {
+    format!(
+        "domain {domid} is still dying, held by memory or I/O that dom0 has not finished \
+         (`xl list` shows it as (null) with the state d)"
+    )
+}
+
+impl Blind {
+    /// The word for it on the wire.
+    #[must_use]
+    pub const fn failure(&self) -> Failure {
+        match self {
+            Self::Toolstack(_) => Failure::Toolstack,
+            Self::Ambiguous(_) => Failure::Ambiguous,
+            Self::Processes(_) => Failure::Internal,
+        }
+    }
+}
+
+impl Host<'_> {
+    /// Looks at the host once: a full listing, and the processes that may bring the node back.
+    ///
+    /// # Errors
+    /// [`Blind`] if what is seen cannot be relied on.
+    pub fn look(&self, node: &Node) -> Result<Sight, Blind> {
+        let sights = self.survey(std::slice::from_ref(node))?;
+        let missing = || Blind::Processes(std::io::Error::other("no sight"));
+        Ok(sights.into_iter().next().ok_or_else(missing)??)
+    }
+
+    /// Looks at several nodes in one listing; a contradiction about one concerns it alone.
+    ///
+    /// # Errors
+    /// [`Blind`] if nothing that is seen can be relied on.
+    pub fn survey(&self, nodes: &[Node]) -> Result<Vec<Result<Sight, Ambiguous>>, Blind> {
+        let at = self.clock.now();
+        // Restarters first: one that ends after this has its new domain in the listing below.
+        let restarters: Vec<Vec<Process>> =
+            nodes.iter().map(|node| self.processes.restarters(node)).collect::<Result<_, _>>()?;
+        let listing = self.toolstack.list()?;
+        let sight = |(node, restarters)| {
+            let rows = target::find(&listing, node)?;
+            Ok(Sight { at, listing: listing.clone(), rows, restarters })
+        };
+        Ok(nodes.iter().zip(restarters).map(sight).collect())
+    }
+}
