@@ -27,11 +27,12 @@ pub(crate) struct Cli {
     #[arg(value_name = "NODE")]
     pub(crate) node: Option<String>,
 
-    /// A dom0 to ask, as ACCOUNT@HOST:PORT; may be given several times
+    /// A dom0 to ask, as [ACCOUNT@]HOST[:PORT]; may be given several times
     ///
-    /// The account is your cluster's on that dom0, such as fence-alpha. An IPv6 address stands in
+    /// The account is your cluster's on that dom0, such as fence-alpha; agent.toml can name the one
+    /// for a dom0 that is given without. An IPv6 address stands in
     /// brackets. The port is 22 unless named. Given here, those of agent.toml do not count.
-    #[arg(long, value_name = "ACCOUNT@HOST[:PORT]")]
+    #[arg(long, value_name = "[ACCOUNT@]HOST[:PORT]")]
     pub(crate) dom0: Vec<String>,
 
     /// The private key of this node; nobody but its owner may be able to read it

@@ -4,7 +4,7 @@
 //! and a caret: a setting that is silently not used would be found out at the next fence.
 
 use crate::cli::Cli;
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, is_account};
 use crate::error::{Error, Kind};
 use crate::secure_file::{self, Privacy};
 use serde::Deserialize;
@@ -49,7 +49,7 @@ impl Settings {
         let dom0s = if cli.dom0.is_empty() {
             file.dom0s
         } else {
-            let parse = |text: &String| Endpoint::parse(text);
+            let parse = |text: &String| Endpoint::parse_for(file.account.as_deref(), text);
             let dom0s: Result<Vec<_>, String> = cli.dom0.iter().map(parse).collect();
             dom0s.map_err(|why| Error::new(Kind::Usage, format!("--dom0: {why}")))?
         };
@@ -84,6 +84,7 @@ impl Settings {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
+    account: Option<Spanned<String>>,
     dom0: Option<Vec<Spanned<String>>>,
     identity: Option<Spanned<PathBuf>>,
     known_hosts: Option<Spanned<PathBuf>>,
@@ -93,6 +94,7 @@ struct Written {
 /// The file, as it is meant.
 #[derive(Debug, Default)]
 struct File {
+    account: Option<String>,
     dom0s: Vec<Endpoint>,
     identity: Option<PathBuf>,
     known_hosts: Option<PathBuf>,
@@ -115,12 +117,18 @@ impl File {
         let at = |start: Option<usize>, why: &str| cite(path, text, start, why);
         let written: Written = toml::from_str(text)
             .map_err(|error| at(error.span().map(|span| span.start), error.message()))?;
+        if let Some(account) = written.account.as_ref().filter(|name| !is_account(name.get_ref())) {
+            let why = "the account is not a user name, such as fence-alpha";
+            return Err(at(Some(account.span().start), why));
+        }
+        let account = written.account.map(Spanned::into_inner);
         let dom0s: Result<Vec<_>, Error> = written
             .dom0
             .unwrap_or_default()
             .iter()
             .map(|dom0| {
-                Endpoint::parse(dom0.get_ref()).map_err(|why| at(Some(dom0.span().start), &why))
+                Endpoint::parse_for(account.as_deref(), dom0.get_ref())
+                    .map_err(|why| at(Some(dom0.span().start), &why))
             })
             .collect();
         let absolute = |file: Option<Spanned<PathBuf>>| match file {
@@ -137,6 +145,7 @@ impl File {
         }
         Ok(Self {
             dom0s: dom0s?,
+            account,
             identity: absolute(written.identity)?,
             known_hosts: absolute(written.known_hosts)?,
             timeout: written.timeout.map(Spanned::into_inner),
@@ -199,6 +208,7 @@ mod tests {
         let file = parse(&uncommented).unwrap();
         assert!(!file.dom0s.is_empty());
         assert!(file.identity.is_some() && file.known_hosts.is_some() && file.timeout.is_some());
+        assert!(file.account.is_some());
     }
 
     #[test]
@@ -206,6 +216,7 @@ mod tests {
         for (text, start, why, caret) in [
             ("timeout = 20\ndom = []\n", "/a.toml:2:1: ", "unknown field", "\n  dom = []\n  ^"),
             ("dom0 = [\"xen1\"]", "/a.toml:1:9: ", "the account is missing", "\n          ^"),
+            ("account = \"a b\"", "/a.toml:1:11: ", "not a user name", "^"),
             ("timeout = 0", "/a.toml:1:11: ", "from 1 to 3600", "^"),
             ("timeout = \"x\"", "/a.toml:1:11: ", "invalid type", "^"),
             ("identity = \"k\"", "/a.toml:1:12: ", "begin with a /", "^"),
@@ -218,6 +229,14 @@ mod tests {
             assert!(error.message.contains(why), "{text}: {error}");
             assert!(error.message.ends_with(caret), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn the_account_fills_a_dom0_without_one() {
+        let file = parse("account = \"fence-alpha\"\ndom0 = [\"xen1:2422\", \"b@xen2\"]").unwrap();
+        let expected =
+            ["fence-alpha@xen1:2422", "b@xen2"].map(|dom0| Endpoint::parse(dom0).unwrap());
+        assert_eq!(file.dom0s, expected);
     }
 
     #[test]

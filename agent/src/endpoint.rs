@@ -39,6 +39,17 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
+    /// Reads `[account@]host[:port]`; `account` is that of agent.toml, for a text without one.
+    ///
+    /// # Errors
+    /// As [`Endpoint::parse`].
+    pub(crate) fn parse_for(account: Option<&str>, text: &str) -> Result<Self, String> {
+        match account {
+            Some(account) if !text.contains('@') => Self::parse(&format!("{account}@{text}")),
+            Some(_) | None => Self::parse(text),
+        }
+    }
+
     /// Reads `account@host`, `account@host:port` or `account@[ipv6]:port`.
     ///
     /// # Errors
@@ -47,7 +58,8 @@ impl Endpoint {
         let fail = |why: &str| Err(format!("{text:?} is not a dom0 to ask: {why}"));
         let Some((account, place)) = text.rsplit_once('@') else {
             return fail(&format!(
-                "the account is missing; write fence-CLUSTER@{text}, with your cluster's name"
+                "the account is missing; write fence-CLUSTER@{text}, with your cluster's name, or set \
+                 account in agent.toml"
             ));
         };
         if !is_account(account) {
@@ -121,7 +133,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-fn is_account(text: &str) -> bool {
+pub(crate) fn is_account(text: &str) -> bool {
     let first_is_good = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     first_is_good
         && text.len() <= 32
