@@ -30,8 +30,8 @@ pub(crate) struct Cli {
     /// A dom0 to ask, as [ACCOUNT@]HOST[:PORT]; may be given several times
     ///
     /// The account is your cluster's on that dom0, such as fence-alpha; agent.toml can name the one
-    /// for a dom0 that is given without. An IPv6 address stands in
-    /// brackets. The port is 22 unless named. Given here, those of agent.toml do not count.
+    /// for a dom0 that is given without. An IPv6 address stands in brackets. The port is 22 unless
+    /// named. Given here, those of agent.toml do not count.
     #[arg(long, value_name = "[ACCOUNT@]HOST[:PORT]")]
     pub(crate) dom0: Vec<String>,
 

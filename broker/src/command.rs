@@ -243,6 +243,22 @@ mod tests {
         assert_eq!(done.stdout, format!("LC_ALL=C\nPATH={PATH}\n"));
     }
 
+    /// The broker blocks what would end it in the middle of a kill; its children must not.
+    #[test]
+    fn a_child_inherits_no_blocked_or_ignored_signal() {
+        use nix::sys::signal::SigSet;
+        let blocked = std::thread::spawn(|| {
+            SigSet::all().thread_block().unwrap();
+            sh("grep -E 'SigBlk|SigIgn' /proc/self/status", Duration::from_secs(5)).unwrap()
+        });
+        let masks = blocked.join().unwrap().stdout;
+        let mut masks = masks.lines().map(|line| {
+            // 32 and 33 are glibc's own.
+            u64::from_str_radix(line.split_whitespace().nth(1).unwrap(), 16).unwrap() & !(3 << 31)
+        });
+        assert!(masks.all(|mask| mask == 0));
+    }
+
     #[test]
     fn a_hung_child_and_its_children_are_killed_at_the_limit() {
         let begun = Instant::now();
