@@ -51,6 +51,14 @@ struct Token {
     leader: Option<(i32, u64)>,
 }
 
+/// Why the toolstack's create did not end well.
+enum NotCreated {
+    /// It failed by itself.
+    Failed(String),
+    /// It was stopped, and may have left a domain half built.
+    Stopped(String),
+}
+
 /// Where the toolstack's create stands.
 enum Creating {
     /// Still under way.
@@ -90,40 +98,52 @@ impl PowerOn<'_> {
         if cancelled {
             return Err("a later request called the power-on off".to_owned());
         }
-        ended.map_err(|why| if words.is_empty() { why } else { format!("{why}: {words}") })?;
         let sight = self.host.look(self.node).map_err(|blind| blind.to_string())?;
-        if sight.rows.iter().any(|sighted| sighted.row.lives()) {
-            return Ok(StartedHow::Created);
+        match (ended, sight.lives()) {
+            (Ok(()), true) => Ok(StartedHow::Created),
+            (Ok(()), false) => Err(format!(
+                "the toolstack was content, and yet {} is not in its listing",
+                self.node.domain()
+            )),
+            // Somebody else was quicker, and the name was in use.
+            (Err(NotCreated::Failed(_)), true) => Ok(StartedHow::Running),
+            (Err(NotCreated::Failed(why) | NotCreated::Stopped(why)), _) if words.is_empty() => {
+                Err(why)
+            }
+            (Err(NotCreated::Failed(why) | NotCreated::Stopped(why)), _) => {
+                Err(format!("{why}: {words}"))
+            }
         }
-        Err(format!(
-            "the toolstack was content, and yet {} is not in its listing",
-            self.node.domain()
-        ))
     }
 
-    fn create(&self, token: &Path, output: &Path) -> Result<(), String> {
+    fn create(&self, token: &Path, output: &Path) -> Result<(), NotCreated> {
         let deadline = self.host.clock.now().after(POWER_ON);
         let command = self.host.toolstack.create_command(self.config);
         let mut starter: Box<dyn Starter> = match systemd::start(self, &command, token, output) {
             Some(unit) => Box::new(unit),
-            None => Box::new(own::start(self, &command, token, output)?),
+            None => {
+                let own = own::start(self, &command, token, output);
+                Box::new(own.map_err(NotCreated::Failed)?)
+            }
         };
         loop {
             match starter.poll() {
                 Creating::Content => return Ok(()),
-                Creating::Failed => return Err(format!("{} failed", command.join(" "))),
+                Creating::Failed => {
+                    return Err(NotCreated::Failed(format!("{} failed", command.join(" "))));
+                }
                 Creating::Going if !token.exists() => {
                     starter.stop();
-                    return Err("called off".to_owned());
+                    return Err(NotCreated::Stopped("it was called off".to_owned()));
                 }
                 Creating::Going if self.host.clock.now() >= deadline => {
                     starter.stop();
-                    return Err(format!(
+                    return Err(NotCreated::Stopped(format!(
                         "{} did not end within {} s (it waits while another create holds xl's \
-                         lock) and was stopped",
+                         lock) and was stopped; `xl list` shows what it may have left",
                         command.join(" "),
                         POWER_ON.as_secs()
-                    ));
+                    )));
                 }
                 Creating::Going => self.host.clock.sleep(starter.pause()),
             }
