@@ -8,6 +8,7 @@ mod power_on;
 mod reach;
 mod refusals;
 mod rehearsal;
+mod standoff;
 mod witnesses;
 mod xm;
 
@@ -19,6 +20,26 @@ use xen_fence_tests::throwaway::{Builder, Dom0, Output};
 fn two_clusters() -> Builder {
     Dom0::builder().cluster("alpha", &["node1", "node2"]).cluster("beta", &["db1", "db2"])
 }
+
+/// OpenSSH, with node1's key and our command: what it reads is what the broker gets.
+const WIRE: [&str; 16] = [
+    "ssh",
+    "-F",
+    "none",
+    "-T",
+    "-i",
+    "/etc/xen-fence/id_ed25519",
+    "-p",
+    "2422",
+    "-o",
+    "UserKnownHostsFile=/etc/xen-fence/known_hosts",
+    "-o",
+    "BatchMode=yes",
+    "-o",
+    "IdentitiesOnly=yes",
+    "fence-alpha@xen1",
+    "xen-fence/1",
+];
 
 /// A dom0 that the cases of a module use one after the other.
 struct Shared(OnceLock<Mutex<Dom0>>);

@@ -1,32 +1,12 @@
 //! Bad input: each refused and recorded with its own reason, the exit code as the table says, and
 //! nothing touched.
 
-use crate::{Dom0, Shared, ask, recorded, settle, untouched};
+use crate::{Dom0, Shared, WIRE, ask, recorded, settle, untouched};
 use xen_fence_tests::throwaway::Output;
 
 static SHARED: Shared = Shared::new();
 
 const ID: &str = "0123456789abcdef0123456789abcdef";
-
-/// OpenSSH, with node1's key and our command: what it reads is what the broker gets.
-const WIRE: [&str; 16] = [
-    "ssh",
-    "-F",
-    "none",
-    "-T",
-    "-i",
-    "/etc/xen-fence/id_ed25519",
-    "-p",
-    "2422",
-    "-o",
-    "UserKnownHostsFile=/etc/xen-fence/known_hosts",
-    "-o",
-    "BatchMode=yes",
-    "-o",
-    "IdentitiesOnly=yes",
-    "fence-alpha@xen1",
-    "xen-fence/1",
-];
 
 /// Sends these bytes to the broker; the answer is in the output.
 fn wire(dom0: &Dom0, bytes: &[u8]) -> Output {

@@ -1,0 +1,179 @@
+//! ready and go as a hand-made client sees them: no kill without the word of an asker that lives,
+//! no lock held for long, no second kill for the same request.
+
+use crate::{Dom0, Shared, WIRE, ask, recorded, settle, untouched};
+use std::io::{BufRead, BufReader};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+use xen_fence_tests::throwaway::Running;
+
+static SHARED: Shared = Shared::new();
+
+/// Somebody with a node's key who says what he likes, when he likes.
+struct Client {
+    session: Running,
+    lines: Receiver<String>,
+    id: String,
+}
+
+impl Client {
+    fn of(dom0: &Dom0, node: &str, id: u128) -> Self {
+        let mut session = dom0.in_node("alpha", node).spawn(&WIRE);
+        let stdout = session.stdout().unwrap();
+        let (tell, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let _ = tell.send(line);
+            }
+        });
+        Self { session, lines, id: format!("{id:032x}") }
+    }
+
+    /// Says a word of the protocol, with this session's id and what follows it.
+    fn say(&mut self, word: &str, more: &str) {
+        let line = format!("xen-fence/1 {word} {}{more}\n", self.id);
+        self.session.send(line.as_bytes());
+    }
+
+    /// The next line, without its version and id; nothing if none comes in this time.
+    fn hear_within(&self, time: Duration) -> Option<String> {
+        let line = self.lines.recv_timeout(time).ok()?;
+        let mut fields = line.splitn(4, ' ');
+        let (version, word) = (fields.next(), fields.next());
+        assert_eq!(version, Some("xen-fence/1"), "{line}");
+        assert_eq!(fields.next(), Some(self.id.as_str()), "{line}");
+        Some(format!("{} {}", word.unwrap_or_default(), fields.next().unwrap_or_default()))
+    }
+
+    /// The next line, which has to begin with this word.
+    #[track_caller]
+    fn hears(&self, word: &str) -> String {
+        let line = self.hear_within(Duration::from_secs(20)).unwrap_or_default();
+        assert!(line.starts_with(word), "{word} was expected: {line:?}");
+        line
+    }
+}
+
+const MOMENT: fn(u64) = |millis| std::thread::sleep(Duration::from_millis(millis));
+
+#[test]
+fn wait_holds_the_lock_and_go_still_counts() {
+    let dom0 = SHARED.take();
+    let mut client = Client::of(&dom0, "node1", 1);
+    client.say("request", " off node2");
+    let ready = client.hears("ready");
+    assert!(ready.ends_with("node2 on here none"), "{ready}");
+    for _ in 0..2 {
+        MOMENT(1500);
+        client.say("wait", "");
+    }
+    client.say("go", "");
+    let _ = client.hears("fenced");
+    let _ = client.hears("done");
+    assert_eq!(dom0.domid("alpha", "node2"), None);
+}
+
+#[test]
+fn wait_holds_the_lock_for_five_seconds_in_all() {
+    let dom0 = SHARED.take();
+    untouched(&dom0, || {
+        let mut client = Client::of(&dom0, "node1", 2);
+        client.say("request", " off node2");
+        let _ = client.hears("ready");
+        for _ in 0..5 {
+            MOMENT(1200);
+            client.say("wait", "");
+        }
+        let end = client.hears("refused");
+        assert!(end.contains("no-go"), "{end}");
+    });
+}
+
+#[test]
+fn a_late_go_is_refused_for_what_it_is() {
+    let dom0 = SHARED.take();
+    untouched(&dom0, || {
+        let mut client = Client::of(&dom0, "node1", 3);
+        client.say("request", " off node2");
+        let _ = client.hears("ready");
+        MOMENT(3000);
+        client.say("go", "");
+        let end = client.hears("refused");
+        assert!(end.contains("late-go"), "{end}");
+        assert!(recorded(&dom0, "alpha", &["late-go"]));
+    });
+}
+
+#[test]
+fn an_asker_that_is_frozen_after_ready_lets_the_lock_go() {
+    let dom0 = SHARED.take();
+    let mut frozen = Client::of(&dom0, "node2", 4);
+    frozen.say("request", " off node1");
+    let _ = frozen.hears("ready");
+    let began = Instant::now();
+    let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    // Dead by now, and its go with it.
+    frozen.say("go", "");
+    MOMENT(500);
+    assert!(dom0.domid("alpha", "node1").is_some());
+}
+
+#[test]
+fn another_requests_go_is_none() {
+    let dom0 = SHARED.take();
+    untouched(&dom0, || {
+        let mut client = Client::of(&dom0, "node1", 5);
+        client.say("request", " off node2");
+        let _ = client.hears("ready");
+        client.id = format!("{:032x}", 6);
+        client.say("go", "");
+        client.id = format!("{:032x}", 5);
+        let end = client.hears("refused");
+        assert!(end.contains("malformed"), "{end}");
+    });
+}
+
+#[test]
+fn whoever_hears_several_dom0s_may_look_again() {
+    let dom0 = SHARED.take();
+    let mut client = Client::of(&dom0, "node1", 7);
+    client.say("request", " off node2");
+    let _ = client.hears("ready");
+    client.say("go", "");
+    client.say("wait", "");
+    let _ = client.hears("fenced");
+    MOMENT(1000);
+    let _ = dom0.on(&["xl", "create", &dom0.node("alpha", "node2").config()]).exits(0);
+    client.say("look", "");
+    let seen = client.hears("seen");
+    assert!(seen.ends_with("node2 on"), "{seen}");
+    let _ = client.hears("done");
+}
+
+#[test]
+fn the_same_request_kills_once() {
+    let dom0 = SHARED.take();
+    let mut first = Client::of(&dom0, "node1", 8);
+    first.say("request", " reset node2");
+    let _ = first.hears("ready");
+    first.say("go", "");
+    let killed = first.hears("fenced");
+    assert!(killed.ends_with("node2 killed"), "{killed}");
+    let _ = first.hears("started");
+    let domid = dom0.domid("alpha", "node2");
+    let mut again = Client::of(&dom0, "node1", 8);
+    again.say("request", " reset node2");
+    let _ = again.hears("ready");
+    again.say("go", "");
+    let joined = again.hears("fenced");
+    assert!(joined.ends_with("node2 joined"), "{joined}");
+    settle(|| dom0.on(&["pgrep", "-x", "xen-fence-broke"]).code != 0);
+    assert_eq!(dom0.domid("alpha", "node2"), domid, "the freshly booted node was shot");
+    // An off of the same id does not shoot it either.
+    let mut off = Client::of(&dom0, "node1", 8);
+    off.say("request", " off node2");
+    let end = off.hears("failed");
+    assert!(end.contains("alive"), "{end}");
+    assert_eq!(dom0.domid("alpha", "node2"), domid);
+}
