@@ -177,3 +177,28 @@ fn the_same_request_kills_once() {
     assert!(end.contains("alive"), "{end}");
     assert_eq!(dom0.domid("alpha", "node2"), domid);
 }
+
+/// What a migration left behind is not the node: not at first, and not for a retry either.
+#[test]
+fn the_shell_of_a_migration_never_counts() {
+    let dom0 = SHARED.take();
+    for _attempt in ["first", "again"] {
+        if dom0.domain_init(dom0.node("alpha", "node2")).is_none() {
+            let _ = dom0.on(&["xl", "create", &dom0.node("alpha", "node2").config()]).exits(0);
+        }
+        dom0.fault(&["row", "alpha-node2", "--migratedaway"]);
+        let _ = dom0.on(&["xl", "destroy", "alpha-node2"]).exits(0);
+        let mut client = Client::of(&dom0, "node1", 9);
+        client.say("request", " reset node2");
+        let _ = client.hears("ready");
+        client.say("go", "");
+        let told = client.hears("fenced");
+        assert!(told.ends_with("node2 shell"), "{told}");
+        let _ = client.hears("done");
+        assert_eq!(dom0.domid("alpha", "node2"), None, "nothing is started here");
+    }
+    let _ = dom0.on(&["xl", "create", &dom0.node("alpha", "node2").config()]).exits(0);
+    dom0.fault(&["row", "alpha-node2", "--migratedaway"]);
+    let _ = dom0.on(&["xl", "destroy", "alpha-node2"]).exits(0);
+    let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(1).saying("migrat");
+}

@@ -70,12 +70,12 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     case.recorder.passed("proven");
 
     // Step 7: written, then answered.
-    remember(case, work, node, if ended.is_ok() { Phase::Fenced } else { Phase::Failed });
-    let how = ended?;
-    if how == How::Shell {
-        return Err(shell_only(node));
+    let fenced = ended.as_ref().is_ok_and(|how| *how != How::Shell);
+    remember(case, work, node, if fenced { Phase::Fenced } else { Phase::Failed });
+    answer(case, node, ended?);
+    if !fenced {
+        return Ok(());
     }
-    answer(case, node, how);
 
     // Step 8: apart from the agent's session, and after its answer.
     if powers_on {
@@ -188,25 +188,19 @@ fn join(
 }
 
 fn answer(case: &mut Case<'_, '_>, node: &Node, how: How) {
-    let (result, text) = match how {
-        How::Killed => ("fenced killed", "destroyed, and its death is proven"),
-        How::Absent => ("fenced absent", "it was off already, and that is proven"),
-        How::Joined => ("fenced joined", "an earlier request fenced it"),
-        How::Shell => ("fenced shell", "only what a migration left behind was destroyed"),
-    };
-    case.record(Event::Outcome, Severe::Notice, result, text);
-    case.session.say(Body::Fenced { node: node.name().clone(), how });
-}
-
-fn shell_only(node: &Node) -> End {
-    End::Failed {
-        reason: Failure::Alive,
-        text: format!(
-            "{} has migrated away; only the shell that it left here was destroyed, and the node \
+    let (severe, result, text) = match how {
+        How::Killed => (Severe::Notice, "fenced killed", "destroyed, and its death is proven"),
+        How::Absent => (Severe::Notice, "fenced absent", "it was off already, and that is proven"),
+        How::Joined => (Severe::Notice, "fenced joined", "an earlier request fenced it"),
+        How::Shell => (
+            Severe::Warning,
+            "not fenced",
+            "it has migrated away; only the shell that it left here was destroyed, and the node \
              may live on another host",
-            node.name()
         ),
-    }
+    };
+    case.record(Event::Outcome, severe, result, text);
+    case.session.say(Body::Fenced { node: node.name().clone(), how });
 }
 
 /// Writes down how far the fence is; without it promise 4 is not kept, and the reply says so.
