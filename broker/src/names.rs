@@ -7,11 +7,11 @@ mod caller;
 mod key;
 
 pub use caller::Caller;
-pub use key::{Fingerprint, KeyError, PublicKey};
+pub use key::{Fingerprint, PublicKey};
 
 use std::fmt;
 
-/// Why a text is not the name that it should be: a sentence, and what to write instead.
+/// Why a text is not the name or key that it should be: a sentence, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct NameError {

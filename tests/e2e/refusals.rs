@@ -128,21 +128,7 @@ fn silence_after_ready_kills_nobody() {
 fn a_shell_is_not_to_be_had() {
     let dom0 = SHARED.take();
     for command in ["", "sh", "xen-fence/1; id", "xen-fence/1 serve", "xen-fence/2"] {
-        let mut words = vec![
-            "ssh",
-            "-F",
-            "none",
-            "-T",
-            "-i",
-            "/etc/xen-fence/id_ed25519",
-            "-p",
-            "2422",
-            "-o",
-            "UserKnownHostsFile=/etc/xen-fence/known_hosts",
-            "-o",
-            "BatchMode=yes",
-            "fence-alpha@xen1",
-        ];
+        let mut words = WIRE[..WIRE.len() - 1].to_vec();
         words.extend(Some(command).filter(|command| !command.is_empty()));
         let _ = dom0.in_node("alpha", "node1").run(&words).exits(64).saying("xen-fence");
     }

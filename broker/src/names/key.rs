@@ -3,30 +3,11 @@
 //! Nothing is verified with them here: sshd does that. They are compared, and written into sshd's
 //! key files from their parsed parts only, so that no option can be smuggled in with one.
 
+use super::NameError;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
-
-/// Why a text is no public key or fingerprint: a sentence, and what to write instead.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct KeyError {
-    message: String,
-    hint: &'static str,
-}
-
-impl KeyError {
-    fn new(message: impl Into<String>, hint: &'static str) -> Self {
-        Self { message: message.into(), hint }
-    }
-
-    /// What to write instead.
-    #[must_use]
-    pub const fn hint(&self) -> &'static str {
-        self.hint
-    }
-}
 
 /// `SHA256:` and 43 characters of base64: what `ssh-keygen -l` prints.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,14 +18,14 @@ impl Fingerprint {
     ///
     /// # Errors
     /// A sentence for anything else.
-    pub fn parse(text: &str) -> Result<Self, KeyError> {
+    pub fn parse(text: &str) -> Result<Self, NameError> {
         let decoded = text
             .strip_prefix("SHA256:")
             .filter(|digest| digest.len() == 43)
             .and_then(|digest| STANDARD_NO_PAD.decode(digest).ok());
         match decoded {
             Some(_) => Ok(Self(text.to_owned())),
-            None => Err(KeyError::new(
+            None => Err(NameError::new(
                 "that is not the fingerprint of a key",
                 "`ssh-keygen -lf KEY.pub` prints it: SHA256: and 43 characters",
             )),
@@ -76,36 +57,36 @@ impl PublicKey {
     ///
     /// # Errors
     /// A sentence that says which part is wrong.
-    pub fn parse(text: &str) -> Result<Self, KeyError> {
+    pub fn parse(text: &str) -> Result<Self, NameError> {
         const HINT: &str =
             "a key is the one line of the .pub file: its type, base64 and perhaps a comment";
         if text.contains("PRIVATE KEY") {
-            return Err(KeyError::new(
+            return Err(NameError::new(
                 "that is a private key, and it is known to others now",
                 "make a new pair with ssh-keygen; only the line of the .pub file belongs here",
             ));
         }
         if text.bytes().any(|byte| byte.is_ascii_control()) {
-            return Err(KeyError::new("a key is one line without control characters", HINT));
+            return Err(NameError::new("a key is one line without control characters", HINT));
         }
         let mut words = text.split(' ').filter(|word| !word.is_empty());
         let (Some(name), Some(base64)) = (words.next(), words.next()) else {
-            return Err(KeyError::new("a key has at least a type and base64", HINT));
+            return Err(NameError::new("a key has at least a type and base64", HINT));
         };
         let Some(kind) = KINDS.iter().find(|kind| kind.name == name) else {
-            return Err(KeyError::new(
+            return Err(NameError::new(
                 format!("{name:?} is not a type of key that is accepted"),
                 "accepted are ssh-ed25519, ecdsa-sha2-nistp256, -384 and -521, ssh-rsa and their \
                  sk- forms, without options before the type",
             ));
         };
         let Ok(blob) = STANDARD.decode(base64) else {
-            return Err(KeyError::new("the key's base64 cannot be decoded", HINT));
+            return Err(NameError::new("the key's base64 cannot be decoded", HINT));
         };
         if kind.fits(&blob) {
             Ok(Self { kind, blob })
         } else {
-            Err(KeyError::new(
+            Err(NameError::new(
                 format!("the base64 is not that of a whole {name} key"),
                 "copy the line of the .pub file again: a part of it seems to be missing",
             ))

@@ -7,9 +7,11 @@ mod listing;
 mod xl;
 mod xm;
 
-use crate::command::CommandError;
+use crate::command::{self, CommandError, Finished};
 pub use listing::{Listing, ListingError, Row, RowState};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use xen_fence_protocol::{DESTROY, LISTING};
 pub use xl::Xl;
 pub use xm::Xm;
 
@@ -63,4 +65,43 @@ pub trait Toolstack {
     /// Whether a node that this toolstack does not list may come back by the toolstack's own
     /// doing, so that absence alone proves nothing. xend restarts domains from within.
     fn restarts_by_itself(&self) -> bool;
+}
+
+/// The program of a toolstack: both have the same commands, and print different listings.
+#[derive(Clone, Debug)]
+struct Program(PathBuf);
+
+impl Program {
+    /// Lists with these arguments, and has the output read.
+    fn list(
+        &self,
+        args: &[&str],
+        parse: impl Fn(&str) -> Result<Listing, ListingError>,
+    ) -> Result<Listing, ToolstackError> {
+        let done = self.run(args, LISTING)?;
+        parse(&done.stdout).map_err(|source| ToolstackError::Listing {
+            line: command::describe(&self.0, args),
+            source,
+        })
+    }
+
+    fn destroy(&self, domid: u32) -> Result<(), ToolstackError> {
+        self.run(&["destroy", &domid.to_string()], DESTROY).map(drop)
+    }
+
+    fn create_command(&self, config: &Path) -> Vec<String> {
+        vec![self.0.display().to_string(), "create".to_owned(), config.display().to_string()]
+    }
+
+    fn run(&self, args: &[&str], limit: Duration) -> Result<Finished, ToolstackError> {
+        let done = command::run(&self.0, args, limit)?;
+        if done.status.success() {
+            return Ok(done);
+        }
+        Err(ToolstackError::Failed {
+            line: command::describe(&self.0, args),
+            ending: done.ending(),
+            words: done.last_words().to_owned(),
+        })
+    }
 }

@@ -1,21 +1,19 @@
 //! The `xl` toolstack: its commands and where its program is.
 
-use super::{Listing, Toolstack, ToolstackError};
-use crate::command::{self, Finished};
+use super::{Listing, Program, Toolstack, ToolstackError};
 use std::path::{Path, PathBuf};
-use xen_fence_protocol::{DESTROY, LISTING};
 
 /// `xl`, by the path of the real program.
 #[derive(Clone, Debug)]
 pub struct Xl {
-    program: PathBuf,
+    program: Program,
 }
 
 impl Xl {
     /// Uses this program.
     #[must_use]
     pub const fn at(program: PathBuf) -> Self {
-        Self { program }
+        Self { program: Program(program) }
     }
 
     /// Finds the real program. On Debian `/usr/sbin/xl` is a shell script that picks the program
@@ -34,18 +32,6 @@ impl Xl {
             .filter(|path| path.is_file());
         Self::at(real.unwrap_or_else(|| PathBuf::from("/usr/sbin/xl")))
     }
-
-    fn run(&self, args: &[&str], limit: std::time::Duration) -> Result<Finished, ToolstackError> {
-        let done = command::run(&self.program, args, limit)?;
-        if done.status.success() {
-            return Ok(done);
-        }
-        Err(ToolstackError::Failed {
-            line: command::describe(&self.program, args),
-            ending: done.ending(),
-            words: done.last_words().to_owned(),
-        })
-    }
 }
 
 impl Toolstack for Xl {
@@ -56,20 +42,15 @@ impl Toolstack for Xl {
     fn list(&self) -> Result<Listing, ToolstackError> {
         // Not `-l`: it hides corpses and shows no state. Not `list NAME`: a name is gone from
         // xenstore before the domain is.
-        const ARGS: [&str; 2] = ["list", "-v"];
-        let done = self.run(&ARGS, LISTING)?;
-        Listing::parse(&done.stdout).map_err(|source| ToolstackError::Listing {
-            line: command::describe(&self.program, &ARGS),
-            source,
-        })
+        self.program.list(&["list", "-v"], Listing::parse)
     }
 
     fn destroy(&self, domid: u32) -> Result<(), ToolstackError> {
-        self.run(&["destroy", &domid.to_string()], DESTROY).map(drop)
+        self.program.destroy(domid)
     }
 
     fn create_command(&self, config: &Path) -> Vec<String> {
-        vec![self.program.display().to_string(), "create".to_owned(), config.display().to_string()]
+        self.program.create_command(config)
     }
 
     fn restarts_by_itself(&self) -> bool {

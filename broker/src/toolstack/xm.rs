@@ -4,35 +4,21 @@
 //! `xm list --long` prints S-expressions. xend renames a dying domain to `Zombie-NAME`, lists
 //! domains that it manages but does not run (no domid), and restarts domains by itself.
 
-use super::{Listing, ListingError, Row, RowState, Toolstack, ToolstackError};
-use crate::command::{self, Finished};
+use super::{Listing, ListingError, Program, Row, RowState, Toolstack, ToolstackError};
 use crate::names::Uuid;
 use std::path::{Path, PathBuf};
-use xen_fence_protocol::{DESTROY, LISTING};
 
 /// `xm`, by the path of the program.
 #[derive(Clone, Debug)]
 pub struct Xm {
-    program: PathBuf,
+    program: Program,
 }
 
 impl Xm {
     /// Uses this program.
     #[must_use]
     pub const fn at(program: PathBuf) -> Self {
-        Self { program }
-    }
-
-    fn run(&self, args: &[&str], limit: std::time::Duration) -> Result<Finished, ToolstackError> {
-        let done = command::run(&self.program, args, limit)?;
-        if done.status.success() {
-            return Ok(done);
-        }
-        Err(ToolstackError::Failed {
-            line: command::describe(&self.program, args),
-            ending: done.ending(),
-            words: done.last_words().to_owned(),
-        })
+        Self { program: Program(program) }
     }
 }
 
@@ -42,20 +28,15 @@ impl Toolstack for Xm {
     }
 
     fn list(&self) -> Result<Listing, ToolstackError> {
-        const ARGS: [&str; 2] = ["list", "--long"];
-        let done = self.run(&ARGS, LISTING)?;
-        parse(&done.stdout).map_err(|source| ToolstackError::Listing {
-            line: command::describe(&self.program, &ARGS),
-            source,
-        })
+        self.program.list(&["list", "--long"], parse)
     }
 
     fn destroy(&self, domid: u32) -> Result<(), ToolstackError> {
-        self.run(&["destroy", &domid.to_string()], DESTROY).map(drop)
+        self.program.destroy(domid)
     }
 
     fn create_command(&self, config: &Path) -> Vec<String> {
-        vec![self.program.display().to_string(), "create".to_owned(), config.display().to_string()]
+        self.program.create_command(config)
     }
 
     fn restarts_by_itself(&self) -> bool {
