@@ -27,7 +27,7 @@ pub(crate) struct Cli {
     #[arg(value_name = "NODE")]
     pub(crate) node: Option<String>,
 
-    /// A dom0 to ask, as [ACCOUNT@]HOST[:PORT]; may be given several times
+    /// A dom0 to ask; may be given several times
     ///
     /// The account is your cluster's on that dom0, such as fence-alpha; agent.toml can name the one
     /// for a dom0 that is given without. An IPv6 address stands in brackets. The port is 22 unless
