@@ -13,6 +13,7 @@ pub mod fence;
 pub mod identity;
 pub mod journal;
 pub mod lock;
+mod media;
 pub mod names;
 pub mod power_on;
 pub mod processes;

@@ -6,7 +6,7 @@
 
 use crate::acl::Node;
 use crate::clock::Moment;
-use crate::{domain_config, xenstore};
+use crate::media::Disks;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -69,7 +69,8 @@ impl Processes for ProcFs {
         }
         if !tapdisks.is_empty() {
             let disks = Disks::of(node, domids);
-            let own = tapdisks.iter().filter(|tapdisk| disks.may_be_written_by(tapdisk));
+            let own =
+                tapdisks.iter().filter(|tapdisk| disks.may_be_written_by(&tapdisk.path("fd")));
             found.extend(own.map(|entry| entry.process(entry.name.clone())));
         }
         Ok(found)
@@ -178,10 +179,11 @@ impl Entry {
     }
 
     fn may_restart(&self, node: &Node) -> bool {
-        let config = node.config();
-        let names_config = self.args().iter().skip(1).any(|arg| {
-            let arg = Path::new(arg);
-            config.is_some_and(|config| arg == config || arg.file_name() == config.file_name())
+        // An argument may be relative to the directory that the process was started in.
+        let base = fs::read_link(self.path("cwd")).unwrap_or_default();
+        let names_config = node.config().is_some_and(|config| {
+            let config = same_file(config);
+            self.args().iter().skip(1).any(|arg| same_file(&base.join(arg)) == config)
         });
         names_config
             || self.open_files().iter().any(|file| is_monitor_log(file, node.domain().as_str()))
@@ -192,17 +194,21 @@ impl Entry {
         fds.flatten().filter_map(|fd| fs::read_link(fd.path()).ok()).collect()
     }
 
-    /// libxl starts qemu as `… -xen-domid N … -name NAME …` (libxl_dm.c), for HVM guests and for
-    /// disks of PV guests alike.
+    /// libxl starts qemu as `… -xen-domid N … -name NAME …`, for HVM guests and for disks of PV
+    /// guests alike, and the traditional one, as xend does, as `qemu-dm -d N … -domain-name NAME …`
+    /// (libxl_dm.c; xend's image.py).
     fn is_device_model_of(&self, node: &Node, domids: &[u32]) -> bool {
         let args = self.args();
         let value_of = |flag: &str| {
             args.iter().position(|arg| arg == flag).and_then(|at| args.get(at.saturating_add(1)))
         };
-        let Some(domid) = value_of("-xen-domid") else { return false };
-        let name = value_of("-name").and_then(|name| name.split(',').next());
+        let (domid, name) = match (value_of("-xen-domid"), value_of("-domain-name")) {
+            (Some(domid), _) => (domid, value_of("-name")),
+            (None, Some(name)) => (value_of("-d").unwrap_or(name), Some(name)),
+            (None, None) => return false,
+        };
         domid.parse().is_ok_and(|domid| domids.contains(&domid))
-            || name == Some(node.domain().as_str())
+            || name.and_then(|name| name.split(',').next()) == Some(node.domain().as_str())
     }
 }
 
@@ -216,32 +222,9 @@ fn is_monitor_log(file: &Path, domain: &str) -> bool {
     })
 }
 
-/// The disks of a node, and which of them somebody else writes to as well.
-struct Disks {
-    own: Vec<PathBuf>,
-    others: Vec<PathBuf>,
-    complete: bool,
-}
-
-impl Disks {
-    fn of(node: &Node, domids: &[u32]) -> Self {
-        let mut own = domain_config::disks(node);
-        let mut others = Vec::new();
-        let backends = xenstore::backend_disks();
-        let complete = backends.is_ok();
-        for (domid, disk) in backends.unwrap_or_default() {
-            if domids.contains(&domid) { own.push(disk) } else { others.push(disk) }
-        }
-        Self { own, others, complete }
-    }
-
-    /// A tapdisk whose image a living neighbour names too is not waited for: it may be the
-    /// neighbour's. Where xenstore cannot say whose image it is, it may be the node's.
-    fn may_be_written_by(&self, tapdisk: &Entry) -> bool {
-        let open = tapdisk.open_files();
-        let own = |file: &PathBuf| self.own.contains(file) && !self.others.contains(file);
-        open.is_empty() || open.iter().any(own) || (!self.complete && self.own.is_empty())
-    }
+/// The path of a file without its symbolic links; as it stands where it cannot be followed.
+fn same_file(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
 }
 
 #[cfg(test)]

@@ -1,12 +1,11 @@
 //! Power-on without systemd: a session and a cgroup of its own.
 
-use super::{Creating, ENVIRONMENT, PowerOn, Starter, Token, write_token};
+use super::{Creating, ENVIRONMENT, PowerOn, Starter};
 use crate::{detach, sys};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// A child of the broker that runs the toolstack's create.
@@ -15,17 +14,16 @@ pub(super) struct Own {
 }
 
 /// Starts `command` as root would by hand.
-pub(super) fn start(
-    power_on: &PowerOn<'_>,
-    command: &[String],
-    token: &Path,
-    output: &Path,
-) -> Result<Own, String> {
+pub(super) fn start(power_on: &PowerOn<'_>, command: &[String]) -> Result<Own, String> {
     let describe =
         |error: std::io::Error| format!("{} could not be started: {error}", command.join(" "));
     let (program, args) = command.split_first().ok_or("the toolstack has no create")?;
-    let log =
-        OpenOptions::new().append(true).create(true).mode(0o600).open(output).map_err(describe)?;
+    let log = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o600)
+        .open(power_on.planned.output())
+        .map_err(describe)?;
     let errors = log.try_clone().map_err(describe)?;
     let mut command = Command::new(program);
     command
@@ -48,7 +46,7 @@ pub(super) fn start(
     let pid = i32::try_from(child.id()).unwrap_or(0);
     let started = crate::processes::start_of(pid).unwrap_or(0);
     // Without the token's word a later `off` still waits for this create to end.
-    let _told = write_token(token, &Token { unit: None, leader: Some((pid, started)) });
+    let _told = power_on.planned.is_carried_out_by(None, Some((pid, started)));
     Ok(Own { child })
 }
 

@@ -3,7 +3,7 @@
 //! Asking is bounded: a PID 1 that does not answer is not waited for, and the condition on the
 //! token keeps a request that it carries out late from starting anything.
 
-use super::{Creating, ENVIRONMENT, PowerOn, Starter, Token, write_token};
+use super::{Creating, ENVIRONMENT, PowerOn, Starter};
 use crate::command;
 use std::path::Path;
 use std::time::Duration;
@@ -23,18 +23,14 @@ pub(super) struct Unit {
 }
 
 /// Asks PID 1 for the unit; none if there is no systemd or it does not answer.
-pub(super) fn start(
-    power_on: &PowerOn<'_>,
-    create: &[String],
-    token: &Path,
-    output: &Path,
-) -> Option<Unit> {
+pub(super) fn start(power_on: &PowerOn<'_>, create: &[String]) -> Option<Unit> {
     if !Path::new(BOOTED).is_dir() {
         return None;
     }
     let name = format!("xen-fence-{}-{}.service", power_on.group(), power_on.request);
     // Before PID 1 hears of it, so that whoever calls it off knows what to kill.
-    write_token(token, &Token { unit: Some(name.clone()), leader: None }).ok()?;
+    power_on.planned.is_carried_out_by(Some(name.clone()), None).ok()?;
+    let (token, output) = (&power_on.planned.token, power_on.planned.output());
     let properties = [
         // create leaves the monitor behind and ends: the unit lives as long as the monitor does.
         "Type=forking".to_owned(),

@@ -11,7 +11,7 @@ pub(super) fn give(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), End> 
     let mut seen = Vec::new();
     for (node, sight) in nodes.iter().zip(work.host.survey(nodes)?) {
         // A contradiction between policy and listing says nothing about the node.
-        let power = sight.map_or(Power::Unknown, |sight| sight.power(&work.host));
+        let power = sight.map_or(Power::Unknown, |sight| work.power(node, &sight));
         seen.push(format!("{} {power}", node.name()));
         case.session.say(Body::Seen { node: node.name().clone(), power });
     }

@@ -7,16 +7,17 @@ use crate::fence::NotFenced;
 use crate::identity::{Identity, Unproven};
 use crate::journal::Event;
 use crate::names::ClusterName;
+use crate::power_on::Starts;
 use crate::processes::ProcFs;
 use crate::recorder::Recorder;
 use crate::session::Session;
 use crate::settings::SettingsError;
-use crate::sight::{Blind, Host};
+use crate::sight::{Blind, Host, Sight};
 use crate::state::State;
 use crate::syslog::Severe;
 use crate::toolstack::Toolstack;
 use std::path::{Path, PathBuf};
-use xen_fence_protocol::{Body, Failure, Note, Refusal, Request, RequestId, Text};
+use xen_fence_protocol::{Body, Failure, Note, Power, Refusal, Request, RequestId, Text};
 
 /// How a request ends when it does not end well.
 #[derive(Debug)]
@@ -32,6 +33,10 @@ pub(super) enum End {
 impl End {
     pub(super) fn refuse(reason: Refusal, text: &str) -> Self {
         Self::Refused { reason, told: text.to_owned(), recorded: text.to_owned() }
+    }
+
+    pub(super) fn internal(text: String) -> Self {
+        Self::Failed { reason: Failure::Internal, text }
     }
 
     pub(super) fn unproven(unproven: Unproven) -> Self {
@@ -125,9 +130,16 @@ impl<'a> Work<'a> {
         State::at(self.run.join(format!("{}.state", self.cluster)))
     }
 
-    /// Where power-ons under way leave their tokens.
-    pub(super) fn starts(&self) -> PathBuf {
-        self.run.join("starts")
+    /// The power-ons of this cluster, planned and under way.
+    pub(super) fn starts(&self) -> Starts {
+        Starts::of(self.run.join("starts"), self.cluster.clone())
+    }
+
+    /// What a sight says of a node. One that is about to be powered on is not off.
+    pub(super) fn power(&self, node: &Node, sight: &Sight) -> Power {
+        let power = sight.power(&self.host);
+        let planned = self.starts().has_plan_for(node, self.host.processes);
+        if power == Power::Off && planned { Power::Unknown } else { power }
     }
 }
 

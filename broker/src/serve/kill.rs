@@ -8,7 +8,6 @@ use crate::detach;
 use crate::fence::Witness;
 use crate::journal::Event;
 use crate::lock::Lock;
-use crate::power_on;
 use crate::processes::start_of;
 use crate::session::{Heard, Session};
 use crate::sight::Sight;
@@ -38,11 +37,11 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let earlier = earlier_attempt(case, work, node, &before, &sight)?;
 
     // Step 5: only a living asker can answer this.
-    let power = sight.power(&work.host);
+    let power = work.power(node, &sight);
     let lock = standoff::ready(case, work, node.name(), power, asker, lock)?;
 
     if let Some(earlier) = earlier {
-        return join(case, work, node, &earlier, powers_on);
+        return join(case, work, node, &earlier, powers_on, lock);
     }
 
     case.recorder.passed("go");
@@ -54,10 +53,11 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     case.recorder.passed("detached");
     case.record(Event::Intent, Severe::Notice, "killing", work.grant.rule());
     case.recorder.passed("written");
-    let called_off = power_on::call_off(&work.starts(), &work.cluster, node, work.host.processes);
+    let called_off = work.starts().call_off(node, &work.host).map_err(End::internal)?;
     let old = work.host.clock.now().since(sight.at) > LOOK_UP_FRESH;
     let sight = if called_off || old { work.host.look(node)? } else { sight };
     remember(case, work, node, Phase::Killing);
+    let planned = powers_on.then(|| super::start::plan(case, work, node)).flatten();
     let mut scene = Scene {
         session: case.session,
         clock: case.house.clock,
@@ -78,10 +78,10 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     }
 
     // Step 8: apart from the agent's session, and after its answer.
-    if powers_on {
-        super::start::after_fence(case, work, node);
-    } else if work.grant.action() == Action::Reset {
-        super::start::left_off(case, node);
+    match planned {
+        Some(planned) => super::start::after_fence(case, work, node, planned),
+        None if work.grant.action() == Action::Reset => super::start::left_off(case, node),
+        None => {}
     }
     second_look(case, work, node);
     Ok(())
@@ -175,14 +175,17 @@ fn join(
     node: &Node,
     earlier: &Fence,
     powers_on: bool,
+    lock: Lock,
 ) -> Result<(), End> {
+    let planned = (powers_on && !earlier.restarts).then(|| super::start::plan(case, work, node));
+    drop(lock);
     let text = format!("{} was fenced by request {}", node.name(), earlier.request);
     case.record(Event::Outcome, Severe::Notice, "fenced joined", &text);
     case.session.say(Body::Fenced { node: node.name().clone(), how: How::Joined });
     if earlier.restarts {
         case.note(Note::Progress, &format!("request {} powers it on", earlier.request));
-    } else if powers_on {
-        super::start::after_fence(case, work, node);
+    } else if let Some(planned) = planned.flatten() {
+        super::start::after_fence(case, work, node, planned);
     }
     Ok(())
 }
@@ -231,7 +234,7 @@ fn second_look(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) {
     {
         return;
     }
-    let power = work.host.look(node).map_or(Power::Unknown, |sight| sight.power(&work.host));
+    let power = work.host.look(node).map_or(Power::Unknown, |sight| work.power(node, &sight));
     case.session.say(Body::Seen { node: node.name().clone(), power });
 }
 

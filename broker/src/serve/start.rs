@@ -6,7 +6,7 @@ use crate::acl::Node;
 use crate::detach;
 use crate::domain_config;
 use crate::journal::Event;
-use crate::power_on::PowerOn;
+use crate::power_on::{Planned, PowerOn};
 use crate::syslog::Severe;
 use xen_fence_protocol::{Body, Failure, Note, StartedHow, Text};
 
@@ -24,14 +24,16 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
             return Err(cannot_start(&obstacle));
         }
     }
-    let power = sight.power(&work.host);
+    let power = work.power(node, &sight);
     let lock = standoff::ready(case, work, node.name(), power, asker, lock)?;
     if let Err(why) = detach::leave_session() {
         case.note(Note::Cgroup, &format!("the broker could not leave its cgroup: {why}"));
     }
     case.record(Event::Intent, Severe::Notice, "powering on", work.grant.rule());
+    // Planned before the lock is let go: an `off` that holds it next calls this off.
+    let planned = work.starts().plan(node, work.id).map_err(|why| cannot_start(&why))?;
     drop(lock);
-    let started = start(work, node).map_err(|why| cannot_start(&why))?;
+    let started = start(work, node, planned).map_err(|why| cannot_start(&why))?;
     say_started(case, node, started);
     Ok(())
 }
@@ -53,8 +55,8 @@ pub(super) fn is_possible(case: &mut Case<'_, '_>, node: &Node) -> bool {
 }
 
 /// Powers the node on after its death was proven and told.
-pub(super) fn after_fence(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) {
-    match start(work, node) {
+pub(super) fn after_fence(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, planned: Planned) {
+    match start(work, node, planned) {
         Ok(how) => say_started(case, node, how),
         Err(why) => {
             case.record(Event::Start, Severe::Error, "not started", &why);
@@ -67,14 +69,20 @@ pub(super) fn after_fence(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node)
 /// Says why a reset ends as an off.
 pub(super) fn left_off(case: &mut Case<'_, '_>, node: &Node) {
     let why = domain_config::fit(node).err().map_or_else(
-        || "its configuration was not usable when it was killed".to_owned(),
+        || "the power-on could not be prepared when it was killed".to_owned(),
         |unfit| unfit.to_string(),
     );
     case.record(Event::Start, Severe::Warning, "left off", &why);
     case.session.say(Body::Unstarted { node: node.name().clone(), text: Text::escaped(&why) });
 }
 
-fn start(work: &Work<'_>, node: &Node) -> Result<StartedHow, String> {
+/// Plans the second half of a reset, before the node's death frees the cluster's lock.
+pub(super) fn plan(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) -> Option<Planned> {
+    let planned = work.starts().plan(node, work.id);
+    planned.map_err(|why| case.note(Note::LeftOff, &format!("it will be left off: {why}"))).ok()
+}
+
+fn start(work: &Work<'_>, node: &Node, planned: Planned) -> Result<StartedHow, String> {
     let config = domain_config::fit(node).map_err(|unfit| unfit.to_string())?;
     let sight = work.host.look(node).map_err(|blind| blind.to_string())?;
     if sight.lives() {
@@ -82,11 +90,11 @@ fn start(work: &Work<'_>, node: &Node) -> Result<StartedHow, String> {
     }
     let power_on = PowerOn {
         host: work.host,
-        dir: work.starts(),
         cluster: &work.cluster,
         node,
         config,
         request: work.id,
+        planned,
     };
     power_on.run()
 }

@@ -1,0 +1,120 @@
+//! Whose disk a process writes to: files and devices, by whatever name they are called.
+
+use crate::acl::Node;
+use crate::{domain_config, xenstore};
+use std::fs;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// What a path leads to, by whatever name: `/dev/vg/root` and `/dev/dm-0` are one medium.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Medium {
+    /// A block device, by its number.
+    Device(u64),
+    /// A file, by its file system and inode.
+    File(u64, u64),
+}
+
+impl Medium {
+    fn at(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        Some(if metadata.file_type().is_block_device() {
+            Self::Device(metadata.rdev())
+        } else {
+            Self::File(metadata.dev(), metadata.ino())
+        })
+    }
+}
+
+/// The disks of a node, and which of them somebody else writes to as well.
+pub(crate) struct Disks {
+    own: Vec<Medium>,
+    others: Vec<Medium>,
+    /// Whether every disk of the node is known.
+    complete: bool,
+}
+
+impl Disks {
+    pub(crate) fn of(node: &Node, domids: &[u32]) -> Self {
+        let mut disks = Self { own: Vec::new(), others: Vec::new(), complete: true };
+        let mut paths: Vec<(bool, PathBuf)> =
+            domain_config::disks(node).into_iter().map(|disk| (true, disk)).collect();
+        match xenstore::backend_disks() {
+            Ok(served) => paths
+                .extend(served.into_iter().map(|(domid, disk)| (domids.contains(&domid), disk))),
+            Err(_) => disks.complete = false,
+        }
+        for (own, path) in paths {
+            match (own, Medium::at(&path)) {
+                (true, Some(medium)) => disks.own.push(medium),
+                (true, None) => disks.complete = false,
+                (false, medium) => disks.others.extend(medium),
+            }
+        }
+        disks
+    }
+
+    /// Whether a tapdisk, by its directory of open descriptors in /proc, may write for the node.
+    /// One whose image a living neighbour names too is not waited for: it may be the neighbour's.
+    /// One that cannot be looked at, or not told from the node's while a disk of the node is
+    /// unknown, may be the node's.
+    pub(crate) fn may_be_written_by(&self, descriptors: &Path) -> bool {
+        let open: Vec<Medium> = fs::read_dir(descriptors)
+            .map(|fds| fds.flatten().filter_map(|fd| Medium::at(&fd.path())).collect())
+            .unwrap_or_default();
+        let own = |medium: &Medium| self.own.contains(medium) && !self.others.contains(medium);
+        let somebody_elses = |medium: &Medium| self.others.contains(medium);
+        open.is_empty()
+            || open.iter().any(own)
+            || (!self.complete && !open.iter().any(somebody_elses))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_disk_is_the_same_by_any_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let [image, link, hard, other] =
+            ["image", "link", "hard", "other"].map(|name| dir.path().join(name));
+        fs::write(&image, "x").unwrap();
+        fs::write(&other, "x").unwrap();
+        symlink(&image, &link).unwrap();
+        fs::hard_link(&image, &hard).unwrap();
+        let medium = Medium::at(&image).unwrap();
+        assert_eq!(Medium::at(&link), Some(medium));
+        assert_eq!(Medium::at(&hard), Some(medium));
+        assert_ne!(Medium::at(&other), Some(medium));
+        assert_eq!(Medium::at(&dir.path().join("none")), None);
+    }
+
+    #[test]
+    fn a_tapdisk_is_told_by_what_it_has_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let [image, other, fds] = ["image", "other", "fd"].map(|name| dir.path().join(name));
+        fs::write(&image, "x").unwrap();
+        fs::write(&other, "x").unwrap();
+        fs::create_dir(&fds).unwrap();
+        symlink(&image, fds.join("3")).unwrap();
+        let medium = |path: &Path| Medium::at(path).unwrap();
+        let disks = |own: &[&Path], others: &[&Path], complete| Disks {
+            own: own.iter().map(|path| medium(path)).collect(),
+            others: others.iter().map(|path| medium(path)).collect(),
+            complete,
+        };
+        let table = [
+            (disks(&[&image], &[], true), true, "its own image"),
+            (disks(&[&other], &[], true), false, "somebody's"),
+            (disks(&[&image], &[&image], true), false, "shared with a living neighbour"),
+            (disks(&[], &[&image], false), false, "a neighbour's, though not all is known"),
+            (disks(&[&other], &[], false), true, "nobody knows whose"),
+        ];
+        for (disks, may, what) in table {
+            assert_eq!(disks.may_be_written_by(&fds), may, "{what}");
+        }
+        assert!(disks(&[], &[], true).may_be_written_by(&dir.path().join("unreadable")));
+    }
+}

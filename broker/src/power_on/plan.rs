@@ -1,0 +1,179 @@
+//! Plans of power-ons: tokens on tmpfs, which an `off` takes away.
+
+use super::{own, systemd};
+use crate::acl::Node;
+use crate::clock::Clock;
+use crate::lock::Lock;
+use crate::names::ClusterName;
+use crate::processes::{Process, Processes, start_of};
+use crate::sight::Host;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use xen_fence_protocol::RequestId;
+
+/// A power-on that is going to be, from before the cluster's lock is let go until it has ended.
+/// Whoever removes its token calls it off; when this value goes, so does the token.
+#[derive(Debug)]
+pub struct Planned {
+    pub(super) token: PathBuf,
+    starts: Starts,
+}
+
+/// The power-ons of one cluster: a directory of tokens, and a gate that one passes at a time, so
+/// that a token is not taken away between the look at it and the start that it allows.
+#[derive(Clone, Debug)]
+pub struct Starts {
+    dir: PathBuf,
+    cluster: ClusterName,
+}
+
+/// What a token says of the power-on that it stands for.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Token {
+    /// The broker that planned it, and its start.
+    broker: (i32, u64),
+    /// systemd's transient unit.
+    unit: Option<String>,
+    /// Leader of the session in which the toolstack runs, and its start.
+    leader: Option<(i32, u64)>,
+}
+
+/// The gate is passed in a moment, or in as long as systemd may take to answer.
+const GATE: Duration = Duration::from_secs(15);
+
+impl Starts {
+    /// The power-ons of a cluster, whose tokens are in this directory.
+    #[must_use]
+    pub const fn of(dir: PathBuf, cluster: ClusterName) -> Self {
+        Self { dir, cluster }
+    }
+
+    /// Plans a power-on. Under the cluster's lock, so that the next one who holds it sees the plan.
+    ///
+    /// # Errors
+    /// A sentence that names the file; the node is left off then, because what could not be called
+    /// off must not be begun.
+    pub fn plan(&self, node: &Node, request: RequestId) -> Result<Planned, String> {
+        let token = self.dir.join(format!("{}{request}", self.prefix(node)));
+        let pid = i32::try_from(std::process::id()).unwrap_or(0);
+        let planned = Token { broker: (pid, start_of(pid).unwrap_or(0)), ..Token::default() };
+        crate::lock::make_private_dir(&self.dir)
+            .and_then(|()| planned.write(&token))
+            .map_err(|error| format!("{} cannot be written: {error}", token.display()))?;
+        Ok(Planned { token, starts: self.clone() })
+    }
+
+    /// Whether a power-on of the node is planned or under way.
+    #[must_use]
+    pub fn has_plan_for(&self, node: &Node, processes: &dyn Processes) -> bool {
+        let lives =
+            |(pid, started)| processes.lives(&Process { pid, started, what: String::new() });
+        self.tokens(node).iter().map(|path| Token::read(path)).any(|token| {
+            // A unit speaks for itself: its create is an xl process that the sight shows.
+            lives(token.broker) || token.leader.is_some_and(lives)
+        })
+    }
+
+    /// Calls off every power-on of the node, planned or under way, and kills what carries it out.
+    /// Says whether there was one.
+    ///
+    /// # Errors
+    /// A sentence if it cannot be called off; then nothing is proven.
+    pub fn call_off(&self, node: &Node, host: &Host<'_>) -> Result<bool, String> {
+        let tokens = self.tokens(node);
+        if tokens.is_empty() {
+            return Ok(false);
+        }
+        let _gate = self.gate(host.clock)?;
+        for path in tokens {
+            let token = Token::read(&path);
+            // First the token, so that nothing new begins, then what has begun. It may have ended
+            // by itself meanwhile.
+            let _gone = fs::remove_file(&path);
+            if let Some(unit) = token.unit {
+                systemd::kill(&unit);
+            }
+            if let Some((pid, started)) = token.leader
+                && host.processes.lives(&Process { pid, started, what: String::new() })
+            {
+                own::kill(pid);
+            }
+        }
+        Ok(true)
+    }
+
+    fn gate(&self, clock: &dyn Clock) -> Result<Lock, String> {
+        let path = self.dir.join(format!("{}.gate", self.cluster));
+        let cannot =
+            |why: &str| format!("a power-on cannot be called off: {}: {why}", path.display());
+        match Lock::take(&path, clock, clock.now().after(GATE), || false) {
+            Ok(Some(gate)) => Ok(gate),
+            Ok(None) => Err(cannot("another broker holds it")),
+            Err(error) => Err(cannot(&error.to_string())),
+        }
+    }
+
+    /// The tokens of a node; `=` stands in no cluster's and no node's name.
+    fn prefix(&self, node: &Node) -> String {
+        format!("{}={}=", self.cluster, node.name().lower())
+    }
+
+    fn tokens(&self, node: &Node) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(&self.dir) else { return Vec::new() };
+        let prefix = self.prefix(node);
+        let is_token = |path: &PathBuf| {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            // What follows is a request's id; with an extension it is a file beside a token.
+            name.strip_prefix(&prefix).is_some_and(|id| !id.contains('.'))
+        };
+        entries.flatten().map(|entry| entry.path()).filter(is_token).collect()
+    }
+}
+
+impl Token {
+    fn read(path: &Path) -> Self {
+        let text = fs::read(path).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    fn write(&self, path: &Path) -> std::io::Result<()> {
+        let text = serde_json::to_vec(self)?;
+        let new = path.with_extension("new");
+        fs::write(&new, text)?;
+        fs::rename(new, path)
+    }
+}
+
+impl Planned {
+    /// Tells whoever would call it off what to kill.
+    pub(super) fn is_carried_out_by(
+        &self,
+        unit: Option<String>,
+        leader: Option<(i32, u64)>,
+    ) -> std::io::Result<()> {
+        Token { unit, leader, ..Token::read(&self.token) }.write(&self.token)
+    }
+
+    /// Passes the gate: until the guard goes, nobody calls anything off.
+    pub(super) fn gate(&self, clock: &dyn Clock) -> Result<Lock, String> {
+        self.starts.gate(clock)
+    }
+
+    pub(super) fn is_called_off(&self) -> bool {
+        !self.token.exists()
+    }
+
+    pub(super) fn output(&self) -> PathBuf {
+        self.token.with_extension("out")
+    }
+}
+
+impl Drop for Planned {
+    fn drop(&mut self) {
+        // What cannot be removed lies on tmpfs and ends with this boot.
+        let _gone = fs::remove_file(&self.token);
+        let _gone = fs::remove_file(self.output());
+    }
+}
