@@ -262,10 +262,14 @@ mod tests {
     #[test]
     fn a_hung_child_and_its_children_are_killed_at_the_limit() {
         let begun = Instant::now();
-        let error = sh("sleep 4242 & wait", Duration::from_millis(200)).unwrap_err();
+        // A length that no other process on this machine sleeps.
+        let length = 4_000_000 + std::process::id();
+        let script = format!("sleep {length} & wait");
+        let error = sh(&script, Duration::from_millis(200)).unwrap_err();
         assert!(matches!(error, CommandError::TimedOut { .. }), "{error}");
         assert!(begun.elapsed() < Duration::from_secs(2));
-        let left = sh("pgrep -f 'sleep 424[2]'", Duration::from_secs(5)).unwrap();
+        let left = format!("pgrep -f '[s]leep {length}'");
+        let left = sh(&left, Duration::from_secs(5)).unwrap();
         assert_eq!(left.stdout, "");
     }
 

@@ -75,6 +75,18 @@ pub fn fit(node: &Node) -> Result<&Path, Unfit> {
     Ok(file)
 }
 
+/// Whether a file, whoever wrote it, is a configuration of the node's domain by name or UUID.
+#[must_use]
+pub fn is_of(file: &Path, node: &Node) -> bool {
+    let Ok(metadata) = std::fs::metadata(file) else { return false };
+    if !metadata.is_file() || metadata.len() > CAP {
+        return false;
+    }
+    let config = DomainConfig::parse(&std::fs::read_to_string(file).unwrap_or_default());
+    let same_uuid = config.uuid.and_then(|uuid| Uuid::parse(&uuid).ok()) == Some(node.uuid());
+    same_uuid || config.name.as_deref() == Some(node.domain().as_str())
+}
+
 /// The disks that the node's configuration names; none if it cannot be read.
 #[must_use]
 pub fn disks(node: &Node) -> Vec<PathBuf> {

@@ -19,8 +19,16 @@ use xen_fence_protocol::{DESTROY, Failure, How, PROOF};
 pub struct NotFenced {
     /// The word for it on the wire.
     pub failure: Failure,
-    /// The sentence.
-    pub text: String,
+    /// What the guest hears.
+    pub told: String,
+    /// What is recorded.
+    pub recorded: String,
+}
+
+impl NotFenced {
+    fn because(failure: Failure, text: String) -> Self {
+        Self { failure, told: text.clone(), recorded: text }
+    }
 }
 
 /// What happens during a fence that others have to know of while it goes on.
@@ -114,7 +122,11 @@ impl Pursuit<'_> {
                 }
                 // A toolstack that fell silent may speak again; contradictions do not mend.
                 Err(Blind::Ambiguous(error)) => {
-                    return Err(NotFenced { failure: Failure::Ambiguous, text: error.to_string() });
+                    return Err(NotFenced {
+                        failure: Failure::Ambiguous,
+                        told: error.told(),
+                        recorded: error.to_string(),
+                    });
                 }
                 Err(blind) => blind.to_string(),
             };
@@ -125,7 +137,7 @@ impl Pursuit<'_> {
                     self.node.name(),
                     PROOF.as_secs()
                 );
-                return Err(NotFenced { failure, text });
+                return Err(NotFenced::because(failure, text));
             }
             if !said && clock.now() >= word_at {
                 witness.waiting_for(&held_by);
@@ -153,7 +165,7 @@ impl Pursuit<'_> {
                     DESTROY.as_secs(),
                     self.node.name()
                 );
-                return Err(NotFenced { failure: Failure::Toolstack, text });
+                return Err(NotFenced::because(Failure::Toolstack, text));
             }
             if times >= ATTEMPTS {
                 let text = format!(
@@ -162,7 +174,7 @@ impl Pursuit<'_> {
                     self.node.name(),
                     row.domid
                 );
-                return Err(NotFenced { failure: Failure::Alive, text });
+                return Err(NotFenced::because(Failure::Alive, text));
             }
             if times == 0 {
                 self.note_writers(sight)?;
@@ -182,9 +194,8 @@ impl Pursuit<'_> {
     /// Remembers the processes that write for the node, before its death hides whose they were.
     fn note_writers(&mut self, sight: &Sight) -> Result<(), NotFenced> {
         let domids: Vec<u32> = sight.rows.iter().map(|sighted| sighted.row.domid).collect();
-        let found = self.host.processes.writers(self.node, &domids).map_err(|error| NotFenced {
-            failure: Failure::Internal,
-            text: Blind::Processes(error).to_string(),
+        let found = self.host.processes.writers(self.node, &domids).map_err(|error| {
+            NotFenced::because(Failure::Internal, Blind::Processes(error).to_string())
         })?;
         for writer in found {
             if !self.writers.contains(&writer) {
@@ -220,7 +231,7 @@ impl Pursuit<'_> {
                 self.node.name(),
                 self.host.toolstack.name()
             );
-            return Err(NotFenced { failure: Failure::Dying, text });
+            return Err(NotFenced::because(Failure::Dying, text));
         }
         Ok(How::Absent)
     }

@@ -174,14 +174,13 @@ fn open(path: &Path) -> std::io::Result<File> {
 fn append(path: &Path, mut record: Record) -> std::io::Result<String> {
     let mut file = open(path)?;
     lock(&file)?;
-    let (last, torn) = last_line(&mut file)?;
-    if let Some(last) = last {
-        let before = serde_json::from_slice::<Record>(&last).map_or(0, |before| before.n);
-        record.n = before.saturating_add(1);
-        record.prev = hash(&last);
-    } else {
-        record.n = 1;
-    }
+    let tail = tail(&mut file)?;
+    let torn = tail.last().is_some_and(|byte| *byte != b'\n');
+    let mut lines = tail.split(|byte| *byte == b'\n').rev().filter(|line| !line.is_empty());
+    record.prev = lines.clone().next().map(hash).unwrap_or_default();
+    // The number goes on from the last line that has one, the chain from the last line that is.
+    let before = lines.find_map(|line| serde_json::from_slice::<Record>(line).ok());
+    record.n = before.map_or(0, |before| before.n).saturating_add(1);
     let line = serde_json::to_vec(&record)?;
     let mut bytes = Vec::with_capacity(line.len().saturating_add(2));
     if torn {
@@ -210,15 +209,13 @@ fn lock(file: &File) -> std::io::Result<()> {
     }
 }
 
-/// The last line that is not empty, and whether it lacks its newline.
-fn last_line(file: &mut File) -> std::io::Result<(Option<Vec<u8>>, bool)> {
+/// The file's end.
+fn tail(file: &mut File) -> std::io::Result<Vec<u8>> {
     let length = file.seek(SeekFrom::End(0))?;
     file.seek(SeekFrom::Start(length.saturating_sub(TAIL)))?;
     let mut tail = Vec::new();
     file.read_to_end(&mut tail)?;
-    let torn = tail.last().is_some_and(|byte| *byte != b'\n');
-    let last = tail.split(|byte| *byte == b'\n').rfind(|line| !line.is_empty());
-    Ok((last.map(<[u8]>::to_vec), torn))
+    Ok(tail)
 }
 
 #[cfg(test)]
@@ -263,7 +260,7 @@ mod tests {
         OpenOptions::new().append(true).open(&path).unwrap().write_all(b"{\"n\":2,\"ti").unwrap();
         journal.append(record("three")).unwrap();
         let records = read(&path);
-        assert_eq!(records.len(), 2);
+        assert_eq!(records.iter().map(|r| r.n).collect::<Vec<_>>(), [1, 2]);
         assert_eq!(records[1].prev, hash(b"{\"n\":2,\"ti"));
     }
 

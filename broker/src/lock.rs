@@ -12,10 +12,10 @@ use std::time::Duration;
 /// Time between two tries.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A lock that is held until it is dropped.
+/// A lock, or several, held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    held: Vec<File>,
 }
 
 impl Lock {
@@ -33,7 +33,7 @@ impl Lock {
         let file = open(path)?;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Some(Self { _file: file })),
+                Ok(()) => return Ok(Some(Self { held: vec![file] })),
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(error)) => return Err(error),
             }
@@ -42,6 +42,21 @@ impl Lock {
             }
             clock.sleep(PAUSE);
         }
+    }
+
+    /// This lock and another one, held and let go together.
+    #[must_use]
+    pub fn together_with(mut self, other: Self) -> Self {
+        self.held.extend(other.held);
+        self
+    }
+
+    /// Tries whether the lock's file can be made and opened, without taking it.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub fn probe(path: &Path) -> std::io::Result<()> {
+        open(path).map(drop)
     }
 }
 

@@ -6,6 +6,7 @@
 
 use crate::acl::Node;
 use crate::clock::Moment;
+use crate::domain_config;
 use crate::media::Disks;
 use std::ffi::OsStr;
 use std::fs;
@@ -185,6 +186,9 @@ impl Entry {
             let config = same_file(config);
             self.args().iter().skip(1).any(|arg| same_file(&base.join(arg)) == config)
         });
+        // A create by hand, from another file, that still waits for xl's lock has no log yet.
+        let names_config = names_config
+            || self.args().iter().skip(2).any(|arg| domain_config::is_of(&base.join(arg), node));
         names_config
             || self.open_files().iter().any(|file| is_monitor_log(file, node.domain().as_str()))
     }
@@ -218,7 +222,7 @@ fn is_monitor_log(file: &Path, domain: &str) -> bool {
     let Some(name) = file.file_name().and_then(OsStr::to_str) else { return false };
     [format!("xl-{domain}.log"), format!("xl-{domain}--incoming.log")].iter().any(|log| {
         name.strip_prefix(log.as_str())
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', ' ']))
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-', ' ']))
     })
 }
 
@@ -257,6 +261,7 @@ mod tests {
             "/var/log/xen/xl-alpha-node2.log",
             "/var/log/xen/xl-alpha-node2.log.1",
             "/var/log/xen/xl-alpha-node2.log (deleted)",
+            "/var/log/xen/xl-alpha-node2.log-20261121",
             "/var/log/xen/xl-alpha-node2--incoming.log",
         ] {
             assert!(is_monitor_log(Path::new(yes), "alpha-node2"), "{yes}");

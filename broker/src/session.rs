@@ -25,6 +25,8 @@ pub struct Session<'fd> {
     dom0: HostName,
     id: Option<RequestId>,
     gone: bool,
+    /// It takes no replies: none is tried any more. An agent that only ended its own side hears.
+    deaf: bool,
 }
 
 /// What was heard of the agent.
@@ -51,7 +53,7 @@ impl<'fd> Session<'fd> {
             let _blocking = fcntl(fd, FcntlArg::F_SETFL(flags));
         }
         let buffer = LineBuffer::new(MAX_CLIENT_LINE);
-        Self { input, output, buffer, dom0, id: None, gone: false }
+        Self { input, output, buffer, dom0, id: None, gone: false, deaf: false }
     }
 
     /// From now on replies carry this id.
@@ -87,7 +89,7 @@ impl<'fd> Session<'fd> {
         }
     }
 
-    /// Whether the agent has said anything that was not yet heard, or has gone. Does not wait.
+    /// Whether the agent has said anything that was not yet heard. Does not wait.
     pub fn has_spoken(&mut self) -> bool {
         if wait(self.input, PollFlags::POLLIN, Duration::ZERO) {
             self.read_some();
@@ -99,6 +101,9 @@ impl<'fd> Session<'fd> {
     pub fn say(&mut self, body: Body) {
         let broker = Version::parse(env!("CARGO_PKG_VERSION"));
         let Ok(broker) = broker else { return };
+        if self.deaf {
+            return;
+        }
         let reply = Reply { id: self.id, dom0: self.dom0.clone(), broker, body };
         let line = reply.to_string();
         let mut rest = line.as_bytes();
@@ -110,12 +115,12 @@ impl<'fd> Session<'fd> {
                 Err(Errno::EAGAIN) => {
                     let left = deadline.map(|d| d.saturating_duration_since(Instant::now()));
                     if !wait(self.output, PollFlags::POLLOUT, left.unwrap_or_default()) {
-                        self.gone = true;
+                        (self.gone, self.deaf) = (true, true);
                         return;
                     }
                 }
                 Err(_) => {
-                    self.gone = true;
+                    (self.gone, self.deaf) = (true, true);
                     return;
                 }
             }

@@ -86,6 +86,15 @@ fn corpse(domid: u32) -> String {
 }
 
 impl Blind {
+    /// What the guest hears: nothing of another tenant's domains.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match self {
+            Self::Ambiguous(ambiguous) => ambiguous.told(),
+            Self::Toolstack(_) | Self::Processes(_) => self.to_string(),
+        }
+    }
+
     /// The word for it on the wire.
     #[must_use]
     pub const fn failure(&self) -> Failure {

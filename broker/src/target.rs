@@ -50,6 +50,18 @@ pub enum Ambiguous {
     },
 }
 
+impl Ambiguous {
+    /// What the guest hears: the other domain may be another tenant's.
+    #[must_use]
+    pub fn told(&self) -> String {
+        let (Self::OtherName { node, .. } | Self::OtherUuid { node, .. }) = self;
+        format!(
+            "what this host runs contradicts its policy about {node}, by name and UUID; nothing \
+             was touched; the host's log and journal say which domain it is"
+        )
+    }
+}
+
 /// Finds the rows of `node`, living and dying.
 ///
 /// # Errors

@@ -249,7 +249,7 @@ fn t79_a_corpse_that_stays_is_a_failure_that_says_what_holds_it() {
     let (ended, took, scene) = fence(&world);
     let not = ended.unwrap_err();
     assert_eq!(not.failure, Failure::Dying);
-    assert!(not.text.contains("domain 5 is still dying"), "{}", not.text);
+    assert!(not.recorded.contains("domain 5 is still dying"), "{}", not.recorded);
     assert!(took >= 600_000);
     assert_eq!(scene.words.len(), 1);
 }
@@ -321,7 +321,7 @@ fn a_monitor_that_stays_is_no_proof_of_absence() {
     let (ended, _, _) = fence(&world);
     let not = ended.unwrap_err();
     assert_eq!(not.failure, Failure::Dying);
-    assert!(not.text.contains("pid 4242"), "{}", not.text);
+    assert!(not.recorded.contains("pid 4242"), "{}", not.recorded);
 }
 
 #[test]
@@ -352,7 +352,7 @@ fn t99_a_destroy_that_hangs_and_leaves_the_domain_alive_is_a_failure() {
     });
     let not = fence(&world).0.unwrap_err();
     assert_eq!(not.failure, Failure::Toolstack);
-    assert!(not.text.contains("did not end within 55 s"), "{}", not.text);
+    assert!(not.recorded.contains("did not end within 55 s"), "{}", not.recorded);
     assert_eq!(*world.destroyed.borrow(), [5]);
 }
 

@@ -140,7 +140,7 @@ impl Token {
 
     fn write(&self, path: &Path) -> std::io::Result<()> {
         let text = serde_json::to_vec(self)?;
-        let new = path.with_extension("new");
+        let new = beside(path, ".new");
         fs::write(&new, text)?;
         fs::rename(new, path)
     }
@@ -166,7 +166,7 @@ impl Planned {
     }
 
     pub(super) fn output(&self) -> PathBuf {
-        self.token.with_extension("out")
+        beside(&self.token, ".out")
     }
 }
 
@@ -175,5 +175,24 @@ impl Drop for Planned {
         // What cannot be removed lies on tmpfs and ends with this boot.
         let _gone = fs::remove_file(&self.token);
         let _gone = fs::remove_file(self.output());
+    }
+}
+
+/// A file beside a token. Not `with_extension`: a node's name may hold dots.
+fn beside(token: &Path, ending: &str) -> PathBuf {
+    let mut name = token.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_beside_tokens_of_nodes_with_dots_are_told_apart() {
+        let of = |node: &str| beside(Path::new(&format!("/run/alpha={node}=0c0ffee")), ".out");
+        assert_ne!(of("web.a"), of("web.b"));
+        assert_eq!(of("web.a"), Path::new("/run/alpha=web.a=0c0ffee.out"));
     }
 }

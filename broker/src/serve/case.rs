@@ -6,7 +6,7 @@ use crate::clock::Moment;
 use crate::fence::NotFenced;
 use crate::identity::{Identity, Unproven};
 use crate::journal::Event;
-use crate::names::ClusterName;
+use crate::names::{Caller, ClusterName};
 use crate::power_on::Starts;
 use crate::processes::ProcFs;
 use crate::recorder::Recorder;
@@ -24,8 +24,8 @@ use xen_fence_protocol::{Body, Failure, Note, Power, Refusal, Request, RequestId
 pub(super) enum End {
     /// Nothing was touched.
     Refused { reason: Refusal, told: String, recorded: String },
-    /// It was granted and did not succeed.
-    Failed { reason: Failure, text: String },
+    /// It was granted and did not succeed. What is recorded may name what the guest must not learn.
+    Failed { reason: Failure, told: String, recorded: String },
     /// The agent went away before anything was touched; the words say when.
     Gone(&'static str),
 }
@@ -35,8 +35,12 @@ impl End {
         Self::Refused { reason, told: text.to_owned(), recorded: text.to_owned() }
     }
 
+    pub(super) fn failed(reason: Failure, text: String) -> Self {
+        Self::Failed { reason, told: text.clone(), recorded: text }
+    }
+
     pub(super) fn internal(text: String) -> Self {
-        Self::Failed { reason: Failure::Internal, text }
+        Self::failed(Failure::Internal, text)
     }
 
     pub(super) fn unproven(unproven: Unproven) -> Self {
@@ -64,20 +68,20 @@ impl End {
                 "this host's broker.toml is broken, so it serves nobody; its administrator finds \
                    the reason in the host's log"
                     .to_owned(),
-            recorded: error.to_string(),
+            recorded: error.one_line(),
         }
     }
 }
 
 impl From<Blind> for End {
     fn from(blind: Blind) -> Self {
-        Self::Failed { reason: blind.failure(), text: blind.to_string() }
+        Self::Failed { reason: blind.failure(), told: blind.told(), recorded: blind.to_string() }
     }
 }
 
 impl From<NotFenced> for End {
     fn from(not: NotFenced) -> Self {
-        Self::Failed { reason: not.failure, text: not.text }
+        Self::Failed { reason: not.failure, told: not.told, recorded: not.recorded }
     }
 }
 
@@ -115,15 +119,24 @@ impl<'a> Work<'a> {
     pub(super) fn target(&self) -> Result<&Node, End> {
         match self.grant.targets() {
             [node] => Ok(node),
-            _ => Err(End::Failed {
-                reason: Failure::Internal,
-                text: "the grant does not name one node; nothing was touched".to_owned(),
-            }),
+            _ => Err(End::internal(
+                "the grant does not name one node; nothing was touched".to_owned(),
+            )),
         }
     }
 
     pub(super) fn lock_path(&self) -> PathBuf {
         self.run.join(format!("{}.lock", self.cluster))
+    }
+
+    /// The lock of this caller: whoever opens many sessions waits for himself, and another node of
+    /// the cluster waits for one of them at most.
+    pub(super) fn turn_path(&self) -> PathBuf {
+        let caller = match self.grant.caller() {
+            Caller::Node(name) => format!("node={}", name.lower()),
+            Caller::Operator(name) => format!("operator={}", name.lower()),
+        };
+        self.run.join(format!("{}={caller}.turn", self.cluster))
     }
 
     pub(super) fn state(&self) -> State {
@@ -185,9 +198,9 @@ impl<'a, 'fd> Case<'a, 'fd> {
                 self.record(Event::Refused, Severe::Warning, reason.word(), &recorded);
                 self.session.say(Body::Refused { reason, text: Text::escaped(&told) });
             }
-            Err(End::Failed { reason, text }) => {
-                self.record(Event::Outcome, Severe::Error, reason.word(), &text);
-                self.session.say(Body::Failed { reason, text: Text::escaped(&text) });
+            Err(End::Failed { reason, told, recorded }) => {
+                self.record(Event::Outcome, Severe::Error, reason.word(), &recorded);
+                self.session.say(Body::Failed { reason, text: Text::escaped(&told) });
             }
             Err(End::Gone(when)) => {
                 self.record(Event::Note, Severe::Notice, "gone", &format!("the agent left {when}"));

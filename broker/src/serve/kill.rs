@@ -3,7 +3,7 @@
 use super::case::{Case, End, Work};
 use super::{asker, standoff};
 use crate::acl::Node;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::detach;
 use crate::fence::Witness;
 use crate::journal::Event;
@@ -13,7 +13,7 @@ use crate::session::{Heard, Session};
 use crate::sight::Sight;
 use crate::state::{Fence, Phase, Remembered, State};
 use crate::syslog::Severe;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use xen_fence_protocol::{
     Action, Body, ClientLine, Failure, GO_BY, How, LOOK_UP_FRESH, Note, PROOF, Power, Refusal,
@@ -47,15 +47,15 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     case.recorder.passed("go");
 
     // Step 6: from here on nothing stops it short.
-    if let Err(why) = detach::leave_session() {
-        case.note(Note::Cgroup, &format!("the broker could not leave its cgroup: {why}"));
-    }
+    leave_session(case);
     case.recorder.passed("detached");
     case.record(Event::Intent, Severe::Notice, "killing", work.grant.rule());
     case.recorder.passed("written");
     let called_off = work.starts().call_off(node, &work.host).map_err(End::internal)?;
+    // A kill is followed by a look in any case. Absence has to be seen after `go`, or a domain
+    // that came since would live on beside its proof.
     let old = work.host.clock.now().since(sight.at) > LOOK_UP_FRESH;
-    let sight = if called_off || old { work.host.look(node)? } else { sight };
+    let sight = if called_off || old || !sight.lives() { work.host.look(node)? } else { sight };
     remember(case, work, node, Phase::Killing);
     let planned = powers_on.then(|| super::start::plan(case, work, node)).flatten();
     let mut scene = Scene {
@@ -99,22 +99,15 @@ pub(super) fn take_lock(
         let text = format!("{what}; nothing was touched, ask again");
         End::refuse(Refusal::Busy, &text)
     };
+    let mut told = false;
     loop {
-        let session = &mut *case.session;
-        let taken = Lock::take(&work.lock_path(), work.host.clock, deadline, || {
-            session.has_spoken() || session.is_gone()
-        });
-        case.nothing_early()?;
-        if case.session.is_gone() {
-            return Err(End::Gone("while it waited for the cluster's lock"));
-        }
-        let lock = taken.map_err(|error| End::Failed {
-            reason: Failure::Internal,
-            text: format!("{} cannot be locked: {error}", work.lock_path().display()),
-        })?;
-        let Some(lock) = lock else {
+        let Some(turn) = take(case, &work.turn_path(), deadline)? else {
+            return Err(busy("other requests of this very caller come first"));
+        };
+        let Some(lock) = take(case, &work.lock_path(), deadline)? else {
             return Err(busy("another request of this cluster holds its lock"));
         };
+        let lock = lock.together_with(turn);
         let before = work.state().recall();
         if let Some(damage) = &before.damage {
             case.note(Note::State, &format!("{damage}; a repeated request may kill twice"));
@@ -126,11 +119,28 @@ pub(super) fn take_lock(
             return Ok((lock, before));
         }
         drop(lock);
+        let proving = "the death of this node is being proven for another request";
         if work.host.clock.now() >= deadline {
-            return Err(busy("the death of this node is being proven for another request"));
+            return Err(busy(proving));
+        }
+        if !told {
+            case.note(Note::Progress, &format!("{proving}; this one waits for it"));
+            told = true;
         }
         work.host.clock.sleep(PAUSE);
     }
+}
+
+/// Takes one lock, as long as the agent is there and says nothing; none if it was not to be had.
+fn take(case: &mut Case<'_, '_>, path: &Path, deadline: Moment) -> Result<Option<Lock>, End> {
+    let session = &mut *case.session;
+    let taken =
+        Lock::take(path, case.house.clock, deadline, || session.has_spoken() || session.is_gone());
+    case.nothing_early()?;
+    if case.session.is_gone() {
+        return Err(End::Gone("while it waited for a lock"));
+    }
+    taken.map_err(|error| End::internal(format!("{} cannot be locked: {error}", path.display())))
 }
 
 /// The earlier fence that already is what this request asks for, if there is one: promise 4.
@@ -149,14 +159,14 @@ fn earlier_attempt(
         Action::Reset if retried || earlier.at_ms >= case.asked_at.millis() => {
             Ok(Some(earlier.clone()))
         }
-        Action::Off if retried && sight.lives() => Err(End::Failed {
-            reason: Failure::Alive,
-            text: format!(
+        Action::Off if retried && sight.lives() => {
+            let text = format!(
                 "{} was fenced by this very request and has been powered on since; it is not \
                  killed twice",
                 node.name()
-            ),
-        }),
+            );
+            Err(End::failed(Failure::Alive, text))
+        }
         // Any other off asks for a proof of its own, which costs nothing if the node is off.
         Action::Reset
         | Action::Off
@@ -185,9 +195,17 @@ fn join(
     if earlier.restarts {
         case.note(Note::Progress, &format!("request {} powers it on", earlier.request));
     } else if let Some(planned) = planned.flatten() {
+        leave_session(case);
         super::start::after_fence(case, work, node, planned);
     }
     Ok(())
+}
+
+/// From here on no end of the SSH session ends the broker.
+pub(super) fn leave_session(case: &mut Case<'_, '_>) {
+    if let Err(why) = detach::leave_session() {
+        case.note(Note::Cgroup, &format!("the broker could not leave its cgroup: {why}"));
+    }
 }
 
 fn answer(case: &mut Case<'_, '_>, node: &Node, how: How) {

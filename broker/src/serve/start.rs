@@ -3,7 +3,6 @@
 use super::case::{Case, End, Work};
 use super::{asker, kill, standoff};
 use crate::acl::Node;
-use crate::detach;
 use crate::domain_config;
 use crate::journal::Event;
 use crate::power_on::{Planned, PowerOn};
@@ -26,9 +25,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     }
     let power = work.power(node, &sight);
     let lock = standoff::ready(case, work, node.name(), power, asker, lock)?;
-    if let Err(why) = detach::leave_session() {
-        case.note(Note::Cgroup, &format!("the broker could not leave its cgroup: {why}"));
-    }
+    kill::leave_session(case);
     case.record(Event::Intent, Severe::Notice, "powering on", work.grant.rule());
     // Planned before the lock is let go: an `off` that holds it next calls this off.
     let planned = work.starts().plan(node, work.id).map_err(|why| cannot_start(&why))?;
@@ -39,7 +36,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
 }
 
 fn cannot_start(why: &str) -> End {
-    End::Failed { reason: Failure::PowerOn, text: why.to_owned() }
+    End::failed(Failure::PowerOn, why.to_owned())
 }
 
 /// Whether a reset will power the node on again. A mismatch never stops the kill, and is said
