@@ -26,6 +26,7 @@ pub struct Grant {
     targets: Vec<Node>,
     asker: Option<Node>,
     caller_actions: Vec<Action>,
+    nodes_may_kill: bool,
     rule: String,
 }
 
@@ -59,6 +60,12 @@ impl Grant {
     #[must_use]
     pub fn caller_actions(&self) -> &[Action] {
         &self.caller_actions
+    }
+
+    /// Whether this cluster's nodes may kill at all: what `monitor` is about, whoever asks.
+    #[must_use]
+    pub const fn nodes_may_kill(&self) -> bool {
+        self.nodes_may_kill
     }
 
     /// What in the policy allowed it, for the record.
@@ -114,6 +121,7 @@ fn try_decide(
         targets,
         asker: rights.asker.cloned(),
         caller_actions: rights.actions,
+        nodes_may_kill: policy.actions().iter().any(|action| action.kills()),
         rule,
     })
 }

@@ -65,6 +65,14 @@ impl Starts {
         Ok(Planned { token, starts: self.clone() })
     }
 
+    /// Whether a power-on could be planned, so that a reset does not end as an off.
+    ///
+    /// # Errors
+    /// A sentence that names the directory.
+    pub fn probe(&self) -> Result<(), String> {
+        crate::host::takes_a_file(&self.dir, &format!("{}.probe", self.cluster))
+    }
+
     /// Whether a power-on of the node is planned or under way.
     #[must_use]
     pub fn has_plan_for(&self, node: &Node, processes: &dyn Processes) -> bool {

@@ -3,15 +3,25 @@
 use super::case::{Case, End, Work};
 use crate::journal::Event;
 use crate::syslog::Severe;
-use xen_fence_protocol::{Body, Power};
+use xen_fence_protocol::{Body, Note, Power};
 
 /// Answers with a line for each node that the grant is about, from one listing.
 pub(super) fn give(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), End> {
     let nodes = work.grant.targets();
     let mut seen = Vec::new();
     for (node, sight) in nodes.iter().zip(work.host.survey(nodes)?) {
-        // A contradiction between policy and listing says nothing about the node.
-        let power = sight.map_or(Power::Unknown, |sight| work.power(node, &sight));
+        let power = match &sight {
+            Ok(sight) => work.power(node, sight),
+            // A contradiction between policy and listing says nothing about the node.
+            Err(_) => Power::Unknown,
+        };
+        if power == Power::Unknown {
+            let why = match sight {
+                Ok(sight) => sight.obstacle().unwrap_or_else(|| "it is about to start".to_owned()),
+                Err(ambiguous) => ambiguous.told(),
+            };
+            case.note(Note::Progress, &format!("{} is neither on nor off: {why}", node.name()));
+        }
         seen.push(format!("{} {power}", node.name()));
         case.session.say(Body::Seen { node: node.name().clone(), power });
     }

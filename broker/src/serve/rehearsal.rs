@@ -6,14 +6,14 @@
 
 use super::case::{Case, End, Work};
 use crate::acl::Node;
+use crate::host;
 use crate::journal::{Event, Journal};
-use crate::lock::make_private_dir;
+use crate::lock::Lock;
 use crate::sight::{Blind, Sight};
 use crate::state::Phase;
 use crate::syslog::Severe;
 use crate::target::Ambiguous;
 use crate::{domain_config, syslog};
-use std::fs;
 use xen_fence_protocol::{Action, Body, LISTING, Level, NodeName, Step, Text};
 
 /// A listing that takes longer than this is worth a warning: three of them make a fence.
@@ -74,10 +74,14 @@ fn found(level: Level, step: &'static str, text: impl Into<String>) -> Finding {
     Finding { node: None, level, step, text: text.into() }
 }
 
-/// What the policy lets this caller do.
+/// What the policy lets this caller do; for monitor, whether the cluster's nodes may kill at all.
 fn granted(work: &Work<'_>) -> Finding {
     let actions = work.grant.caller_actions();
     let listed: Vec<&str> = actions.iter().map(|action| action.word()).collect();
+    let monitor = work.grant.action() == Action::Monitor;
+    if monitor && !work.grant.nodes_may_kill() {
+        return found(Level::Fail, "policy", "the policy lets no node of this cluster kill");
+    }
     let kills = actions.iter().any(|action| action.kills());
     // An operator who only watches is not meant to kill; a node is.
     let level = if kills || work.grant.asker().is_none() { Level::Ok } else { Level::Fail };
@@ -85,57 +89,53 @@ fn granted(work: &Work<'_>) -> Finding {
     found(level, "policy", text)
 }
 
-/// What could hold up or hide a fence on this host.
+/// What could hold up, hide or forbid a fence on this host.
 fn of_host(case: &Case<'_, '_>, work: &Work<'_>) -> Vec<Finding> {
-    let journal = Journal::at(case.house.journals.join(format!("{}.jsonl", work.cluster)));
-    let writable = make_private_dir(case.house.run).and_then(|()| {
-        let probe = case.house.run.join(format!("{}.probe", work.cluster));
-        fs::write(&probe, "")?;
-        fs::remove_file(&probe)
-    });
+    let path = case.house.journals.join(format!("{}.jsonl", work.cluster));
+    let journal = Journal::at(path).probe().and_then(|()| host::has_room(case.house.journals));
+    let lock = work.lock_path();
+    let lockable = Lock::probe(&lock).map_err(|error| format!("{}: {error}", lock.display()));
+    let state = host::takes_a_file(case.house.run, &format!("{}.probe", work.cluster));
     vec![
-        outcome("journal", journal.probe(), "it can be written", |why| {
+        outcome("lock", Level::Fail, lockable, "it can be taken", |why| {
+            format!("{why}; no fence works without the cluster's lock")
+        }),
+        outcome("state", Level::Warn, state, "it can be written", |why| {
+            format!("{why}; a fence works, and a repeated request may kill twice")
+        }),
+        outcome("starts", Level::Warn, work.starts().probe(), "they can be planned", |why| {
+            format!("{why}; a reset would end as an off")
+        }),
+        outcome("journal", Level::Warn, journal, "it can be written", |why| {
             format!("{why}; a fence works, and only syslog has its record")
         }),
-        outcome(
-            "state",
-            writable.map_err(|error| format!("{}: {error}", case.house.run.display())),
-            "it can be written",
-            |why| format!("{why}; a fence needs its lock there"),
-        ),
-        outcome("syslog", syslog::probe(), "it is read", |why| {
+        outcome("syslog", Level::Warn, syslog::probe(), "it is read", |why| {
             format!(
                 "{why}; a login through the host's own sshd can hang on that, one through the \
                  dedicated sshd does not"
             )
         }),
-        outcome("host-name", own_name_is_in_hosts(), "it is in /etc/hosts", |why| {
-            format!("{why}; sudo asks DNS for it then, and waits 20 s when DNS is silent")
-        }),
+        outcome(
+            "host-name",
+            Level::Warn,
+            host::own_name_is_in_hosts(),
+            "it is in /etc/hosts",
+            |why| format!("{why}; sudo may ask DNS for it, and wait 20 s when DNS is silent"),
+        ),
     ]
 }
 
 fn outcome(
     step: &'static str,
+    level: Level,
     result: Result<(), String>,
     good: &str,
     bad: impl Fn(String) -> String,
 ) -> Finding {
     match result {
         Ok(()) => found(Level::Ok, step, good),
-        Err(why) => found(Level::Warn, step, bad(why)),
+        Err(why) => found(level, step, bad(why)),
     }
-}
-
-fn own_name_is_in_hosts() -> Result<(), String> {
-    let name = nix::unistd::gethostname().unwrap_or_default();
-    let name = name.to_string_lossy();
-    let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
-    let known = hosts.lines().any(|line| {
-        let line = line.split('#').next().unwrap_or_default();
-        line.split_whitespace().skip(1).any(|alias| alias.eq_ignore_ascii_case(&name))
-    });
-    if known { Ok(()) } else { Err(format!("this host's name {name} is not in /etc/hosts")) }
 }
 
 fn toolstack_answers(work: &Work<'_>, begun: crate::clock::Moment) -> Finding {
@@ -163,18 +163,24 @@ fn of_node(work: &Work<'_>, node: &Node, sight: &Result<Sight, Ambiguous>) -> Ve
         |level, step, text| Finding { node: Some(node.name().clone()), level, step, text };
     let mut findings = Vec::new();
     match sight {
-        Err(ambiguous) => findings.push(finding(Level::Fail, "target", ambiguous.to_string())),
+        Err(ambiguous) => findings.push(finding(Level::Fail, "target", ambiguous.told())),
         Ok(sight) => {
             let domids: Vec<String> =
                 sight.rows.iter().map(|sighted| sighted.row.domid.to_string()).collect();
-            let text = match (domids.is_empty(), sight.restarters.is_empty()) {
-                (true, true) => "it is off: no domain has its UUID".to_owned(),
-                (true, false) => "no domain has its UUID, and its xl monitor runs: it is between \
-                                  two lives"
-                    .to_owned(),
-                (false, _) => format!("a fence would destroy domain {}", domids.join(" and ")),
-            };
-            findings.push(finding(Level::Ok, "target", text));
+            findings.push(match (sight.lives(), sight.obstacle()) {
+                (true, _) => {
+                    let text = format!("a fence would destroy domain {}", domids.join(" and "));
+                    finding(Level::Ok, "target", text)
+                }
+                (false, None) => {
+                    finding(Level::Ok, "target", "it is off: no domain has its UUID".to_owned())
+                }
+                (false, Some(obstacle)) => {
+                    let text =
+                        format!("it is neither on nor off, and a fence would wait: {obstacle}");
+                    finding(Level::Warn, "target", text)
+                }
+            });
         }
     }
     if let Some(fence) = work.state().recall().fence_of(node.name())

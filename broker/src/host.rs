@@ -1,0 +1,77 @@
+//! What on this host could hold up, hide or forbid a fence, apart from the hypervisor: looked at by
+//! rehearsals, never by a fence.
+
+use nix::sys::statvfs::statvfs;
+use std::fs;
+use std::path::Path;
+
+/// Whether the host's own name is in /etc/hosts, so that nobody asks DNS for it.
+///
+/// # Errors
+/// A sentence that names the host.
+pub fn own_name_is_in_hosts() -> Result<(), String> {
+    let name = nix::unistd::gethostname().unwrap_or_default();
+    let name = name.to_string_lossy();
+    let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
+    if names(&hosts).any(|known| known.eq_ignore_ascii_case(&name)) {
+        return Ok(());
+    }
+    Err(format!("this host's name {name} is not in /etc/hosts"))
+}
+
+/// The names of a hosts file (hosts(5)).
+fn names(hosts: &str) -> impl Iterator<Item = &str> {
+    hosts
+        .lines()
+        .flat_map(|line| line.split('#').next().unwrap_or_default().split_whitespace().skip(1))
+}
+
+/// Whether a few bytes can be written in this directory; it leaves nothing there.
+///
+/// # Errors
+/// A sentence that names the directory.
+pub fn takes_a_file(dir: &Path, name: &str) -> Result<(), String> {
+    let probe = dir.join(name);
+    let written = crate::lock::make_private_dir(dir).and_then(|()| fs::write(&probe, [0; 64]));
+    // Nothing to remove if nothing was made.
+    let _gone = fs::remove_file(&probe);
+    written.map_err(|error| format!("nothing can be written in {}: {error}", dir.display()))
+}
+
+/// Whether the file system under this path has room for a record.
+///
+/// # Errors
+/// A sentence that names the path.
+pub fn has_room(path: &Path) -> Result<(), String> {
+    match statvfs(path) {
+        Ok(found) if found.blocks_available() == 0 => {
+            Err(format!("the file system of {} is full", path.display()))
+        }
+        Ok(_) => Ok(()),
+        Err(errno) => Err(format!("{} cannot be looked at: {}", path.display(), errno.desc())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_in_comments_and_addresses_do_not_count() {
+        let hosts =
+            "127.0.0.1 localhost\n# 10.0.0.1 xen1\n10.0.0.2\txen2 xen2.example # xen3\nxen4\n";
+        let found: Vec<&str> = names(hosts).collect();
+        assert_eq!(found, ["localhost", "xen2", "xen2.example"]);
+    }
+
+    #[test]
+    fn a_probe_leaves_nothing_and_names_what_it_cannot_write() {
+        let dir = tempfile::tempdir().unwrap();
+        takes_a_file(&dir.path().join("run"), "probe").unwrap();
+        assert_eq!(fs::read_dir(dir.path().join("run")).unwrap().count(), 0);
+        let error = takes_a_file(Path::new("/proc/none"), "probe").unwrap_err();
+        assert!(error.starts_with("nothing can be written in /proc/none: "), "{error}");
+        has_room(dir.path()).unwrap();
+        assert!(has_room(Path::new("/none")).is_err());
+    }
+}
