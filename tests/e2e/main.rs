@@ -1,5 +1,6 @@
 //! The installed product in a throwaway dom0, end to end.
 
+mod comebacks;
 mod fence;
 mod harness;
 mod hostile;

@@ -202,3 +202,38 @@ fn the_shell_of_a_migration_never_counts() {
     let _ = dom0.on(&["xl", "destroy", "alpha-node2"]).exits(0);
     let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(1).saying("migrat");
 }
+
+/// A node that was off at ready and runs at go is not absent.
+#[test]
+fn absence_is_seen_after_go() {
+    let dom0 = SHARED.take();
+    let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    let mut client = Client::of(&dom0, "node1", 10);
+    client.say("request", " off node2");
+    let _ = client.hears("ready");
+    let _ = dom0.on(&["xl", "create", &dom0.node("alpha", "node2").config()]).exits(0);
+    client.say("go", "");
+    let told = client.hears("fenced");
+    assert!(told.ends_with("node2 killed"), "{told}");
+    assert_eq!(dom0.domid("alpha", "node2"), None);
+}
+
+/// One node with many sessions, each holding the lock as long as it may, delays another by one.
+#[test]
+fn a_caller_with_many_sessions_waits_for_itself() {
+    let dom0 = SHARED.take();
+    let mut greedy: Vec<Client> = (0..6).map(|n| Client::of(&dom0, "node2", 100 + n)).collect();
+    for client in &mut greedy {
+        client.say("request", " off node1");
+    }
+    MOMENT(500);
+    let fence = dom0.in_node("alpha", "node1").spawn(&["xen-fence", "off", "node2"]);
+    for _ in 0..6 {
+        for client in &mut greedy {
+            client.say("wait", "");
+        }
+        MOMENT(1000);
+    }
+    let output = fence.wait().exits(0);
+    assert!(output.took < Duration::from_secs(9), "{output}");
+}
