@@ -1,5 +1,6 @@
 //! `xen-fence-broker serve`: all that sudo allows. Puts the real parts together and serves once.
 
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
@@ -23,6 +24,9 @@ fn main() -> ExitCode {
     if std::env::set_current_dir("/").is_err() {
         return complain("the root directory is not accessible");
     }
+    // Whoever has the account could have lowered it, and a journal or state that it cuts off would
+    // end this process by a signal. A root without CAP_SYS_RESOURCE has to leave it.
+    let _forbidden = setrlimit(Resource::RLIMIT_FSIZE, RLIM_INFINITY, RLIM_INFINITY);
     let house = House {
         environment: Environment::of_process(),
         settings: Path::new(SETTINGS_FILE),

@@ -24,14 +24,14 @@ mod limits;
 mod name;
 mod reply;
 mod request;
+mod words;
 
 pub use codec::{LineBuffer, WireError};
 pub use limits::*;
 pub use name::{HostName, NodeName, RequestId, Text, Version};
-pub use reply::{
-    Asker, Body, Failure, Hold, How, Level, Note, Power, Refusal, Reply, StartedHow, Step,
-};
+pub use reply::{Body, Reply};
 pub use request::{Action, ClientLine, Request};
+pub use words::{Asker, Failure, Hold, How, Level, Note, Power, Refusal, StartedHow, Step};
 
 /// The first field of every line: the protocol's name and version.
 pub const VERSION: &str = "xen-fence/1";
