@@ -80,8 +80,9 @@ pub fn destroy(id: u32) -> Result<Ended, String> {
         record.dying = true;
     })?;
     let init = state.get(id).and_then(|record| record.init);
-    if found && record.keeper.is_none() {
-        // Half built, or a row made by hand: nobody else takes it away.
+    let kept = record.keeper.is_some_and(|pid| kill(Pid::from_raw(pid), None).is_ok());
+    if found && !kept {
+        // Half built, its create killed perhaps, or a row made by hand: nobody else takes it away.
         if !faults::is_set("corpse", name, record.id) {
             state.remove(id);
         }
