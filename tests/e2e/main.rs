@@ -1,10 +1,14 @@
 //! The installed product in a throwaway dom0, end to end.
 
+mod asker;
+mod client;
 mod comebacks;
+mod detach;
 mod fence;
 mod harness;
 mod hostile;
 mod install;
+mod kill;
 mod power_on;
 mod reach;
 mod refusals;

@@ -1,60 +1,11 @@
 //! ready and go as a hand-made client sees them: no kill without the word of an asker that lives,
 //! no lock held for long, no second kill for the same request.
 
-use crate::{Dom0, Shared, WIRE, ask, recorded, settle, untouched};
-use std::io::{BufRead, BufReader};
-use std::sync::mpsc::{Receiver, channel};
+use crate::client::{Client, MOMENT};
+use crate::{Shared, ask, recorded, settle, untouched};
 use std::time::{Duration, Instant};
-use xen_fence_tests::throwaway::Running;
 
 static SHARED: Shared = Shared::new();
-
-/// Somebody with a node's key who says what he likes, when he likes.
-struct Client {
-    session: Running,
-    lines: Receiver<String>,
-    id: String,
-}
-
-impl Client {
-    fn of(dom0: &Dom0, node: &str, id: u128) -> Self {
-        let mut session = dom0.in_node("alpha", node).spawn(&WIRE);
-        let stdout = session.stdout().unwrap();
-        let (tell, lines) = channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let _ = tell.send(line);
-            }
-        });
-        Self { session, lines, id: format!("{id:032x}") }
-    }
-
-    /// Says a word of the protocol, with this session's id and what follows it.
-    fn say(&mut self, word: &str, more: &str) {
-        let line = format!("xen-fence/1 {word} {}{more}\n", self.id);
-        self.session.send(line.as_bytes());
-    }
-
-    /// The next line, without its version and id; nothing if none comes in this time.
-    fn hear_within(&self, time: Duration) -> Option<String> {
-        let line = self.lines.recv_timeout(time).ok()?;
-        let mut fields = line.splitn(4, ' ');
-        let (version, word) = (fields.next(), fields.next());
-        assert_eq!(version, Some("xen-fence/1"), "{line}");
-        assert_eq!(fields.next(), Some(self.id.as_str()), "{line}");
-        Some(format!("{} {}", word.unwrap_or_default(), fields.next().unwrap_or_default()))
-    }
-
-    /// The next line, which has to begin with this word.
-    #[track_caller]
-    fn hears(&self, word: &str) -> String {
-        let line = self.hear_within(Duration::from_secs(20)).unwrap_or_default();
-        assert!(line.starts_with(word), "{word} was expected: {line:?}");
-        line
-    }
-}
-
-const MOMENT: fn(u64) = |millis| std::thread::sleep(Duration::from_millis(millis));
 
 #[test]
 fn wait_holds_the_lock_and_go_still_counts() {

@@ -1,0 +1,68 @@
+//! A dead node shoots nobody, not even with a request that it sent alive and that waited for the
+//! cluster's lock meanwhile: promise 5.
+
+use crate::client::{Client, MOMENT, brokers, next_broker};
+use crate::{Shared, recorded, settle};
+
+static SHARED: Shared = Shared::new();
+
+/// The refusal is on record with its request and its reason; who would have heard it is dead.
+fn refused(dom0: &crate::Dom0, id: u128, why: &str) -> bool {
+    recorded(dom0, "alpha", &[&format!("{id:032x}"), "\"refused\"", "asker-dying", why])
+}
+
+#[test]
+fn who_was_fenced_while_its_request_waited_is_refused() {
+    let dom0 = SHARED.take();
+    let mut killer = Client::ready(&dom0, "node1", 0xa1, "off node2");
+    let before = brokers(&dom0);
+    let mut victim = Client::of(&dom0, "node2", 0xa2);
+    victim.say("request", " off node1");
+    let waiting = next_broker(&dom0, &before).pid.to_string();
+    // Held until the proof is written, or it would sometimes be refused a moment earlier.
+    let _ = dom0.on(&["kill", "-STOP", &waiting]).exits(0);
+    killer.say("go", "");
+    let killed = killer.hears("fenced");
+    assert!(killed.ends_with("node2 killed"), "{killed}");
+    let _ = dom0.on(&["kill", "-CONT", &waiting]).exits(0);
+    settle(|| brokers(&dom0).is_empty());
+    assert!(refused(&dom0, 0xa2, "fenced after it had asked"), "{:#?}", dom0.journal("alpha"));
+    assert!(dom0.domid("alpha", "node1").is_some(), "a dead node shot");
+}
+
+#[test]
+fn who_is_being_killed_is_refused() {
+    let dom0 = SHARED.take();
+    let mut killer = Client::ready(&dom0, "node1", 0xb1, "off node2");
+    let before = brokers(&dom0);
+    let mut victim = Client::of(&dom0, "node2", 0xb2);
+    victim.say("request", " off node1");
+    let _ = next_broker(&dom0, &before);
+    dom0.fault(&["hold-writes", "alpha-node2"]);
+    killer.say("go", "");
+    settle(|| refused(&dom0, 0xb2, "it is being killed"));
+    assert!(!recorded(&dom0, "alpha", &[&format!("{:032x}", 0xb1), "outcome"]), "proven already?");
+    dom0.fault(&["release-writes", "alpha-node2"]);
+    let killed = killer.hears("fenced");
+    assert!(killed.ends_with("node2 killed"), "{killed}");
+    assert!(dom0.domid("alpha", "node1").is_some(), "a dying node shot");
+}
+
+/// Nobody's fence: an administrator destroys it while its request waits.
+#[test]
+fn whose_domain_is_dying_is_refused() {
+    let dom0 = SHARED.take();
+    let frozen = Client::ready(&dom0, "node1", 0xc1, "off node2");
+    let before = brokers(&dom0);
+    let mut victim = Client::of(&dom0, "node2", 0xc2);
+    victim.say("request", " off node1");
+    let _ = next_broker(&dom0, &before);
+    dom0.fault(&["hold-writes", "alpha-node2"]);
+    let _ = dom0.on(&["xl", "destroy", "alpha-node2"]).exits(0);
+    settle(|| refused(&dom0, 0xc2, "its domain is dying"));
+    let end = frozen.hears("refused");
+    assert!(end.contains("no-go"), "{end}");
+    dom0.fault(&["release-writes", "alpha-node2"]);
+    MOMENT(300);
+    assert!(dom0.domid("alpha", "node1").is_some(), "a dying node shot");
+}
