@@ -46,7 +46,7 @@ pub(crate) fn power_on(
         let until = Deadline::after(share).or_earlier(deadline);
         answers.push(ask(endpoint, &request(Action::Status, node)?, until));
     }
-    if let Some(verdict) = all_off(&answers, node) {
+    if let Some(verdict) = forbids_start(&answers, node) {
         return Ok((answers, verdict));
     }
 
@@ -93,7 +93,7 @@ fn request(action: Action, node: &NodeName) -> Result<Request, Error> {
 }
 
 /// The verdict where the node must not be started; none if all say that it is off.
-fn all_off(answers: &[Answer], node: &NodeName) -> Option<Verdict> {
+fn forbids_start(answers: &[Answer], node: &NodeName) -> Option<Verdict> {
     let running = running_on(answers);
     let failures: Vec<Error> = answers
         .iter()
@@ -102,7 +102,7 @@ fn all_off(answers: &[Answer], node: &NodeName) -> Option<Verdict> {
             if running.is_empty() {
                 error
             } else {
-                error.hint(format!("{node} is on on {}", running.join(" and ")))
+                error.hint(format!("{node} runs on {}", running.join(" and ")))
             }
         })
         .collect();
@@ -117,7 +117,7 @@ fn all_off(answers: &[Answer], node: &NodeName) -> Option<Verdict> {
     verdict.lines.push(format!("{node} runs on {first} already"));
     if !others.is_empty() {
         verdict.warnings.push(format!(
-            "{node} is on on {} at once: if it does not migrate just now, two of it write to its disks",
+            "{node} runs on {} at once: if it does not migrate just now, two of it write to its disks",
             running.join(" and ")
         ));
     }

@@ -100,7 +100,7 @@ fn a_node_that_is_on_somewhere_is_not_started() {
     assert_eq!(one.verdict.lines, ["node2 runs on xen2 already"]);
     assert!(one.verdict.warnings.is_empty());
     let both = run(vec![("h1", "xen1", Sees(Power::On)), ("h2", "xen2", Sees(Power::On))]);
-    assert!(both.verdict.warnings[0].starts_with("node2 is on on xen1 and xen2 at once"));
+    assert!(both.verdict.warnings[0].starts_with("node2 runs on xen1 and xen2 at once"));
     let same = run(vec![("h1", "xen1", Sees(Power::On)), ("h2", "xen1", Sees(Power::On))]);
     assert!(same.verdict.warnings.is_empty(), "two addresses of one dom0");
 }
@@ -128,7 +128,7 @@ fn a_dom0_that_cannot_say_off_keeps_the_node_off() {
     let mixed =
         run(vec![("h1", "xen1", Fails(Kind::HostKey, None)), ("h2", "xen2", Sees(Power::On))]);
     assert_eq!(mixed.verdict.exit, Exit::HostKey);
-    assert_eq!(mixed.verdict.errors[0].hints, ["node2 is on on xen2"]);
+    assert_eq!(mixed.verdict.errors[0].hints, ["node2 runs on xen2"]);
     assert!(mixed.verdict.lines.is_empty());
 }
 
