@@ -40,6 +40,8 @@ pub(crate) struct Ask<'a> {
 /// What came of asking one dom0.
 #[derive(Debug)]
 pub(crate) struct Answer {
+    /// What it was asked.
+    pub(crate) request: Request,
     /// Whom it was.
     pub(crate) endpoint: Endpoint,
     /// What the broker told.
@@ -93,7 +95,8 @@ pub(crate) fn ask(
         };
         if !again {
             let end = end.map_err(|error| with_history(error, attempts, before));
-            return Answer { endpoint: endpoint.clone(), told, phases, stuck_in, attempts, end };
+            let (request, endpoint) = (ask.request.clone(), endpoint.clone());
+            return Answer { request, endpoint, told, phases, stuck_in, attempts, end };
         }
         if let Err(error) = end {
             watch.retries(&error);

@@ -31,7 +31,8 @@ pub(crate) struct Cli {
     ///
     /// The account is your cluster's on that dom0, such as fence-alpha; agent.toml can name the one
     /// for a dom0 that is given without. An IPv6 address stands in brackets. The port is 22 unless
-    /// named. Given here, those of agent.toml do not count.
+    /// named. Given here, those of agent.toml do not count. With several, on starts NODE only if all
+    /// of them say that it is off; off and reset take one only, as yet.
     #[arg(long, value_name = "[ACCOUNT@]HOST[:PORT]")]
     pub(crate) dom0: Vec<String>,
 
@@ -67,7 +68,7 @@ pub(crate) enum Action {
     Reset,
     /// Kill NODE and prove its death
     Off,
-    /// Start NODE
+    /// Start NODE; with several dom0s on the first that can, if it is off on all
     On,
     /// Tell whether NODE is on, off or unknown
     Status,

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use std::time::Duration;
 use xen_fence_protocol::Request;
 
-/// The object for a call that asked its dom0s.
+/// The object for a call that asked its dom0s. Its id is that of the last request: a start that
+/// asks around first makes several.
 pub(crate) fn of_verdict(
     request: &Request,
     verdict: &Verdict,
@@ -18,12 +19,13 @@ pub(crate) fn of_verdict(
     json!({
         "action": request.action().word(),
         "node": request.node().map(ToString::to_string),
-        "id": request.id().to_string(),
+        "id": answers.last().map_or(request, |answer| &answer.request).id().to_string(),
         "result": verdict.result,
         "exit": verdict.exit.code(),
         "exit_word": verdict.exit.word(),
         "ms": to_millis(total),
         "warnings": verdict.warnings,
+        "errors": verdict.errors.iter().map(error_object).collect::<Vec<_>>(),
         "findings": verdict.findings.iter().map(|finding| json!({
             "node": finding.node,
             "level": finding.level.word(),
@@ -53,6 +55,8 @@ fn of_answer(answer: &Answer) -> Value {
     let told = &answer.told;
     json!({
         "endpoint": answer.endpoint.to_string(),
+        "asked": answer.request.action().word(),
+        "id": answer.request.id().to_string(),
         "dom0": told.dom0.as_ref().map(ToString::to_string),
         "broker": told.broker.as_ref().map(ToString::to_string),
         "attempts": answer.attempts,

@@ -18,6 +18,7 @@ mod identity;
 mod json;
 mod known_hosts;
 mod phase;
+mod power_on;
 mod public_key;
 mod rehearsal;
 mod report;
@@ -31,15 +32,17 @@ use clap::Parser;
 use cli::Cli;
 use clock::{Deadline, Moment};
 use config::Settings;
+use endpoint::Endpoint;
 use error::{Error, Kind};
 use exit::Exit;
 use identity::Identity;
 use known_hosts::KnownHosts;
 use phase::Phases;
+use power_on::{fresh_id, power_on};
 use rehearsal::Finding;
 use report::Report;
 use std::process::ExitCode;
-use xen_fence_protocol::{Action, Level, NodeName, Request, RequestId};
+use xen_fence_protocol::{Action, Level, NodeName, Request};
 
 fn main() -> ExitCode {
     let begun = Moment::now();
@@ -68,11 +71,12 @@ fn main() -> ExitCode {
 fn run(cli: &Cli, begun: Moment, report: &mut Report) -> Result<Exit, Error> {
     let request = request(cli)?;
     let settings = Settings::load(cli)?;
-    if request.action().waits_for_go() && settings.dom0s.len() > 1 {
+    let several = settings.dom0s.len() > 1;
+    if request.action().kills() && several {
         return Err(Error::new(
             Kind::Usage,
             format!(
-                "{} with more than one dom0 is not possible yet: they cannot be made to agree",
+                "{} with more than one dom0 is not possible yet: their proofs cannot be joined",
                 request.action()
             ),
         )
@@ -84,18 +88,29 @@ fn run(cli: &Cli, begun: Moment, report: &mut Report) -> Result<Exit, Error> {
     let identity = local("key", Identity::read(&settings.identity), &request, &mut here)?;
     let known_hosts =
         local("known-hosts", KnownHosts::read(&settings.known_hosts), &request, &mut here)?;
-    let mut answers = Vec::new();
+    let (mut answers, mut started) = (Vec::new(), None);
     if let (Some(identity), Some(known_hosts)) = (&identity, &known_hosts) {
         let text = format!("{} can be used", identity.name());
         here.push(Finding::here(Level::Ok, "key", text));
         let text = format!("{} can be read", known_hosts.path().display());
         here.push(Finding::here(Level::Ok, "known-hosts", text));
-        report.detail(&format!("request {} to {}", request.id(), request.action()));
-        let ask = Ask { request: &request, identity, known_hosts, begun };
-        answers = ask_all(&settings, &ask, deadline, report);
+        let mut ask = |endpoint: &Endpoint, request: &Request, begun, until| {
+            report.detail(&format!("asking {endpoint}: {} {}", request.action(), request.id()));
+            ask::ask(endpoint, &Ask { request, identity, known_hosts, begun }, until, report)
+        };
+        if let (Action::On, Some(node), true) = (request.action(), request.node(), several) {
+            let mut ask = |endpoint: &Endpoint, request: &Request, until| {
+                ask(endpoint, request, Moment::now(), until)
+            };
+            let (said, verdict) = power_on(&settings.dom0s, node, deadline, &mut ask)?;
+            (answers, started) = (said, Some(verdict));
+        } else {
+            let mut ask = |endpoint: &Endpoint, until| ask(endpoint, &request, begun, until);
+            answers = ask_all(&settings, deadline, &mut ask);
+        }
     }
 
-    let verdict = verdict::judge(&request, &answers, here);
+    let verdict = started.unwrap_or_else(|| verdict::judge(&request, &answers, here));
     say(cli, &request, &answers, &verdict, begun, report);
     Ok(verdict.exit)
 }
@@ -111,10 +126,7 @@ fn request(cli: &Cli) -> Result<Request, Error> {
             Some(node.map_err(|error| usage(format!("{name:?} is not a node: {error}")))?)
         }
     };
-    let mut id = [0; 16];
-    getrandom::fill(&mut id)
-        .map_err(|error| usage(format!("the kernel gives no random numbers: {error}")))?;
-    let id = RequestId::from_bits(u128::from_be_bytes(id));
+    let id = fresh_id()?;
     let (named, what) = (node.is_some(), action.word());
     Request::new(id, action, node).map_err(|_| {
         if named {
@@ -145,16 +157,14 @@ fn local<T>(
 /// One dom0 after the other; those still to be asked share the time that is left.
 fn ask_all(
     settings: &Settings,
-    ask: &Ask<'_>,
     deadline: Deadline,
-    report: &mut Report,
+    ask: &mut dyn FnMut(&Endpoint, Deadline) -> Answer,
 ) -> Vec<Answer> {
     let mut answers = Vec::new();
     let count = u32::try_from(settings.dom0s.len()).unwrap_or(u32::MAX);
     for (endpoint, to_ask) in settings.dom0s.iter().zip((1..=count).rev()) {
-        report.detail(&format!("asking {endpoint}"));
         let share = deadline.left().unwrap_or_default() / to_ask;
-        answers.push(ask::ask(endpoint, ask, Deadline::after(share).or_earlier(deadline), report));
+        answers.push(ask(endpoint, Deadline::after(share).or_earlier(deadline)));
     }
     answers
 }
@@ -171,12 +181,8 @@ fn say(
     if cli.json {
         report.answer(&json::of_verdict(request, verdict, answers, total).to_string());
     }
-    // A rehearsal has its errors among its findings.
-    let rehearses = matches!(request.action(), Action::Check | Action::Monitor);
-    for answer in answers.iter().filter(|_| !rehearses) {
-        if let Err(error) = &answer.end {
-            report.error(error);
-        }
+    for error in &verdict.errors {
+        report.error(error);
     }
     for warning in &verdict.warnings {
         report.warning(warning);

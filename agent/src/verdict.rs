@@ -5,9 +5,10 @@
 
 use crate::ask::Answer;
 use crate::client::{Start, Success};
+use crate::error::Error;
 use crate::exit::Exit;
 use crate::rehearsal::{self, Finding};
-use xen_fence_protocol::{Action, Level, Power, Request, StartedHow};
+use xen_fence_protocol::{Action, HostName, Level, NodeName, Power, Request, StartedHow};
 
 /// What the whole call came to.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,29 +21,43 @@ pub(crate) struct Verdict {
     pub(crate) lines: Vec<String>,
     /// What to know besides.
     pub(crate) warnings: Vec<String>,
+    /// What failed, in the order in which it is said; a rehearsal has it among its findings.
+    pub(crate) errors: Vec<Error>,
     /// The findings of a rehearsal.
     pub(crate) findings: Vec<Finding>,
 }
 
 impl Verdict {
-    fn new(exit: Exit, result: &'static str) -> Self {
-        Self { exit, result, lines: Vec::new(), warnings: Vec::new(), findings: Vec::new() }
+    /// A verdict with nothing to say yet.
+    pub(crate) const fn new(exit: Exit, result: &'static str) -> Self {
+        Self {
+            exit,
+            result,
+            lines: Vec::new(),
+            warnings: Vec::new(),
+            errors: Vec::new(),
+            findings: Vec::new(),
+        }
     }
 }
 
 /// Judges the answers. `here` is what a rehearsal found before any dom0 was asked.
 pub(crate) fn judge(request: &Request, answers: &[Answer], here: Vec<Finding>) -> Verdict {
-    match request.action() {
+    let mut verdict = match request.action() {
         Action::Reset | Action::Off | Action::On => acted(request, answers),
         Action::Status => status(request, answers),
         Action::List => list(answers),
-        Action::Monitor | Action::Check => rehearsed(request, answers, here),
-    }
+        Action::Monitor | Action::Check => return rehearsed(request, answers, here),
+    };
+    verdict.errors =
+        answers.iter().filter_map(|answer| answer.end.as_ref().err()).cloned().collect();
+    verdict
 }
 
 fn acted(request: &Request, answers: &[Answer]) -> Verdict {
     let node = request.node().map_or("-", |node| node.as_str());
-    // Several dom0s are refused before any is asked: one answer, or none, which is no success.
+    // One answer, or none, which is no success: off and reset with several dom0s are refused, and
+    // crate::power_on judges each start by itself.
     let [answer] = answers else { return Verdict::new(Exit::Failed, "failed") };
     let dom0 = answer.told.dom0.as_ref().map_or("dom0", |dom0| dom0.as_str());
     match &answer.end {
@@ -91,13 +106,7 @@ fn status(request: &Request, answers: &[Answer]) -> Verdict {
             (Ok(_) | Err(_), _) => Power::Unknown,
         })
         .collect();
-    let power = if said.contains(&Power::On) {
-        Power::On
-    } else if !said.is_empty() && said.iter().all(|power| *power == Power::Off) {
-        Power::Off
-    } else {
-        Power::Unknown
-    };
+    let power = combined(&said);
     let exit = match power {
         Power::On | Power::Off => Exit::Success,
         Power::Unknown => failures(answers).unwrap_or(Exit::Failed),
@@ -107,18 +116,40 @@ fn status(request: &Request, answers: &[Answer]) -> Verdict {
     verdict
 }
 
+/// On where anybody says on, off where everybody says off, and else unknown.
+fn combined(said: &[Power]) -> Power {
+    if said.contains(&Power::On) {
+        Power::On
+    } else if !said.is_empty() && said.iter().all(|power| *power == Power::Off) {
+        Power::Off
+    } else {
+        Power::Unknown
+    }
+}
+
 fn list(answers: &[Answer]) -> Verdict {
     let one = answers.len() == 1;
     let exit = failures(answers).unwrap_or(Exit::Success);
     let mut verdict =
         Verdict::new(exit, if exit == Exit::Success { "listed" } else { exit.word() });
+    // A dom0 that was asked at two of its addresses speaks of each node once.
+    let mut rows: Vec<(&NodeName, Option<&HostName>, Vec<Power>)> = Vec::new();
     for answer in answers.iter().filter(|answer| answer.end.is_ok()) {
+        let dom0 = answer.told.dom0.as_ref();
         for (node, power) in &answer.told.seen {
-            verdict.lines.push(match (&answer.told.dom0, one) {
-                (Some(dom0), false) => format!("{node} {power} {dom0}"),
-                (Some(_) | None, _) => format!("{node} {power}"),
-            });
+            let same = rows.iter_mut().find(|(of, by, _)| *of == node && *by == dom0);
+            match same.filter(|_| dom0.is_some()) {
+                Some((_, _, said)) => said.push(*power),
+                None => rows.push((node, dom0, vec![*power])),
+            }
         }
+    }
+    for (node, dom0, said) in &rows {
+        let power = combined(said);
+        verdict.lines.push(match (dom0, one) {
+            (Some(dom0), false) => format!("{node} {power} {dom0}"),
+            (Some(_) | None, _) => format!("{node} {power}"),
+        });
     }
     verdict
 }

@@ -49,13 +49,15 @@ impl Conversation for Fake {
 }
 
 #[derive(Default)]
-struct Nobody(Vec<String>);
+struct Nobody(Vec<String>, Vec<String>);
 
 impl crate::course::Watch for Nobody {
     fn begins(&mut self, _: Phase) {}
     fn ended(&mut self, _: Phase, _: Duration, _: &str) {}
     fn retries(&mut self, _: &Error) {}
-    fn tells(&mut self, _: &str) {}
+    fn tells(&mut self, text: &str) {
+        self.1.push(text.to_owned());
+    }
     fn details(&mut self, _: &str) {}
     fn warns(&mut self, text: &str) {
         self.0.push(text.to_owned());
@@ -80,6 +82,7 @@ pub(super) struct Outcome {
     pub(super) told: Told,
     pub(super) heard: Vec<String>,
     pub(super) warned: Vec<String>,
+    pub(super) told_live: Vec<String>,
     pub(super) stuck_in: Option<Phase>,
 }
 
@@ -117,7 +120,8 @@ pub(super) fn run_with(mut fake: Fake, action: Action, go_by: Duration) -> Outco
     let mut course = Course::new(&mut watch);
     let end = converse(&mut fake, &terms, &mut told, &mut course);
     let (_, stuck_in) = course.finish();
-    Outcome { end, told, heard: fake.heard, warned: watch.0, stuck_in }
+    let Nobody(warned, told_live) = watch;
+    Outcome { end, told, heard: fake.heard, warned, told_live, stuck_in }
 }
 
 pub(super) fn run(action: Action, turns: &[Turn]) -> Outcome {

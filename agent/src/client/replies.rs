@@ -62,6 +62,12 @@ impl<'a> Replies<'a> {
                 Body::Note { about, text } => {
                     let said = format!("{}: {text}", reply.dom0);
                     match about {
+                        // What delays or spoils an answer has to be on record; what comes of a kill
+                        // or a start is said by its own line.
+                        Note::Progress if self.stage == Stage::Untouched => {
+                            course.warn(&said);
+                            course.tell(&said);
+                        }
                         Note::Progress => course.tell(&said),
                         Note::Journal
                         | Note::State
@@ -167,6 +173,14 @@ impl<'a> Replies<'a> {
             (Stage::Gone, Kind::TimedOut) => self.unknown(Kind::TimedOut, &message),
             (Stage::Gone, _) => self.unknown(Kind::Unknown, &message),
             (Stage::Fenced, kind) => Error::new(kind, message),
+            (Stage::Untouched, Kind::TimedOut) if self.told.broker.is_none() => Error::new(
+                kind,
+                self.untouched(&message),
+            )
+            .hint(
+                "no broker has spoken: sudo, which starts it, waits for syslog, PAM or the name \
+                     service as sshd does; or the toolstack or the cluster's lock keeps it waiting",
+            ),
             (Stage::Untouched, kind) => {
                 Error::new(kind, self.untouched(&message)).retry(match broken {
                     Broken::TimedOut => Retry::Never,

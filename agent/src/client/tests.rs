@@ -27,7 +27,8 @@ fn off_reset_and_on_succeed_by_their_lines() {
     );
     assert_eq!(outcome.end, Ok(Success::Fenced { how: How::Joined, start }));
     assert_eq!(outcome.told.notes.len(), 2);
-    assert_eq!(outcome.warned, ["xen1: the journal could not be written"]);
+    let warned = ["xen1: listing takes its time", "xen1: the journal could not be written"];
+    assert_eq!(outcome.warned, warned);
 
     let on = [says("ready node2 off here none"), says("started node2 running"), says("done")];
     assert_eq!(run(Action::On, &on).end, Ok(Success::Started(StartedHow::Running)));
@@ -131,6 +132,8 @@ fn after_go_silence_is_a_time_out_and_a_break_unknown() {
     assert_eq!(error.kind, Kind::TimedOut);
     assert!(error.message.contains("may or may not be dead"), "{error}");
     assert!(error.hints[0].contains("xen-fence status node2"), "{error:?}");
+    let on = [says("ready node2 off here none"), IsSilent];
+    assert!(run(Action::On, &on).error().hints[0].contains("xen-fence status node2"));
     assert_eq!(run(Action::Off, &[ready(), Breaks]).error().kind, Kind::Unknown);
     let error = run(Action::On, &[says("ready node2 off here none"), Breaks]).end.unwrap_err();
     assert!(error.message.contains("may or may not have been started"), "{error}");
@@ -221,6 +224,37 @@ fn words_of_dom0_outside_the_protocol_become_a_hint() {
     let error = run_with(fake, Action::Off, xen_fence_protocol::GO_BY).end.unwrap_err();
     assert_eq!(error.retry, Retry::Never);
     assert!(error.hints.iter().any(|hint| hint.contains("sudo: a password is required\\u{7}")));
+}
+
+#[test]
+fn notes_before_an_answer_are_warnings() {
+    let note = || says("note progress domain 7 has its UUID and another name");
+    for (action, answer) in [
+        (Action::Status, says("seen node2 unknown")),
+        (Action::List, says("seen node2 unknown")),
+        (Action::Check, says("finding - ok toolstack fine")),
+        (Action::Monitor, says("finding - ok toolstack fine")),
+    ] {
+        let outcome = run(action, &[note(), answer, says("done")]);
+        assert_eq!(outcome.end, Ok(Success::Answered), "{action}");
+        assert_eq!(outcome.warned, ["xen1: domain 7 has its UUID and another name"], "{action}");
+        assert_eq!(outcome.told_live, outcome.warned, "{action}");
+    }
+    let outcome = run(Action::Off, &[ready(), note(), says("fenced node2 killed"), says("done")]);
+    assert!(outcome.end.is_ok() && outcome.warned.is_empty());
+    assert_eq!(outcome.told_live.len(), 1, "behind go it is progress");
+}
+
+#[test]
+fn silence_before_the_brokers_first_line_has_a_hint() {
+    for (turns, hinted) in [
+        (vec![IsSilent], true),
+        (vec![says("note progress waiting for the lock"), IsSilent], false),
+    ] {
+        let error = run(Action::Status, &turns).end.unwrap_err();
+        assert_eq!((error.kind, error.retry), (Kind::TimedOut, Retry::Never));
+        assert_eq!(error.hints.iter().any(|hint| hint.contains("sudo")), hinted, "{error:?}");
+    }
 }
 
 #[test]

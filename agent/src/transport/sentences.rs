@@ -80,4 +80,32 @@ fn silent(phase: Phase) -> Error {
         format!("dom0 said nothing before the deadline while {doing}; nothing was touched"),
     )
     .hint("something accepts connections there and does not go on: dom0 may hang")
+    .hint(LIKELY)
+}
+
+/// What holds up an sshd that has accepted the connection, as operators met it.
+const LIKELY: &str = "likely on dom0: a syslog that nobody reads (the host's own sshd stops in \
+    syslog(3); the sshd for fencing alone does not), PAM or the name service waiting for the \
+    network, or no processes or memory left";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_behind_an_open_port_names_its_likely_causes() {
+        for error in [
+            key_exchange(Stop::TimedOut, "ssh-ed25519"),
+            silent(Phase::Login),
+            session(Stop::TimedOut),
+        ] {
+            assert_eq!(error.kind, Kind::TimedOut);
+            let hints = error.hints.join("; ");
+            for cause in ["syslog(3)", "sshd for fencing alone", "PAM", "name service", "memory"] {
+                assert!(hints.contains(cause), "{cause} in {hints}");
+            }
+        }
+        let lost = key_exchange(Stop::Lost("reset".to_owned()), "ssh-ed25519");
+        assert!(!lost.hints.join("; ").contains("syslog"));
+    }
 }

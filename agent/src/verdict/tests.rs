@@ -5,11 +5,13 @@ use crate::client::Told;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind};
 use crate::phase::{Phase, Phases};
+use std::slice;
 use std::time::Duration;
 use xen_fence_protocol::{HostName, How, NodeName, RequestId, Step, Text};
 
 fn answer(dom0: &str, end: Result<Success, Error>) -> Answer {
     Answer {
+        request: request(Action::List),
         endpoint: Endpoint::parse(&format!("fence-a@{dom0}.invalid")).unwrap(),
         told: Told { dom0: HostName::parse(dom0).ok(), ..Told::default() },
         phases: Phases::default(),
@@ -75,6 +77,10 @@ fn a_list_says_which_dom0_where_there_are_several() {
     let verdict =
         judge(&request(Action::List), &[one(), saw("xen2", &[("node2", Power::On)])], vec![]);
     assert_eq!(verdict.lines, ["node1 on xen1", "node2 off xen1", "node2 on xen2"]);
+    // Two addresses of one dom0.
+    let again = saw("xen1", &[("node2", Power::Off), ("NODE1", Power::Unknown)]);
+    let verdict = judge(&request(Action::List), &[one(), again], vec![]);
+    assert_eq!(verdict.lines, ["node1 on xen1", "node2 off xen1"]);
     let verdict = judge(&request(Action::List), &[one(), failed("xen2", Kind::Login)], vec![]);
     assert_eq!((verdict.lines.len(), verdict.exit), (2, Exit::Authentication));
 }
@@ -147,6 +153,15 @@ fn a_check_prints_every_step_and_fails_by_any() {
     let verdict = judge(&request(Action::Check), &[stuck], vec![]);
     assert_eq!(verdict.exit, Exit::Failed);
     assert_eq!(verdict.lines.last().unwrap(), "FAIL - login why");
+    let mut hung = answer("xen1", Err(Error::new(Kind::TimedOut, "silence").hint("syslog?")));
+    for (phase, step) in
+        [(Phase::KeyExchange, "host-key"), (Phase::Login, "login"), (Phase::Channel, "session")]
+    {
+        hung.stuck_in = Some(phase);
+        let verdict = judge(&request(Action::Check), slice::from_ref(&hung), vec![]);
+        let line = format!("FAIL - {step} silence (hint: syslog?)");
+        assert_eq!(verdict.lines.last(), Some(&line));
+    }
     let broken = vec![Finding::here(Level::Fail, "key", "missing")];
     assert_eq!(judge(&request(Action::Check), &[], broken).exit, Exit::Failed);
 }
