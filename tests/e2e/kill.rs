@@ -51,6 +51,8 @@ fn a_death_that_is_being_proven_is_waited_for() {
     let mut second = Client::of(&dom0, "node3", 0x22);
     second.say("request", " reset node2");
     let _ = next_broker(&dom0, &brokers(&dom0)[..1]);
+    let told = second.hear_within(Duration::from_millis(1500)).unwrap_or_default();
+    assert!(told.contains("this one waits for it"), "{told}");
     let early = second.hear_within(Duration::from_millis(1500));
     assert_eq!(early, None, "the proof is open, and the second request goes on");
     dom0.fault(&["release-writes", &domid.to_string()]);
