@@ -102,3 +102,22 @@ fn ctrl_c_after_go_is_too_late() {
     settle(|| dom0.domid("alpha", "node2").is_some_and(|now| Some(now) > domid));
     settle(|| recorded(&dom0, "alpha", &["outcome", "node2"]));
 }
+
+/// Two addresses of one dom0 stand for two dom0s: on asks both before it starts the node.
+#[test]
+fn on_asks_every_dom0_first() {
+    let dom0 = SHARED.take();
+    let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    let on = |second: &str| {
+        let places = ["--dom0", "fence-alpha@xen1:2422", "--dom0", second, "--timeout", "12"];
+        ask(&dom0, "alpha", "node1", &[&["on", "node2"], &places[..]].concat())
+    };
+    let refused = on("fence-alpha@xen1:1");
+    assert_ne!(refused.code, 0, "{refused}");
+    assert_eq!(dom0.domid("alpha", "node2"), None, "one dom0 did not say that it is off there");
+    let _ = on("fence-alpha@10.77.0.254:2422").exits(0).saying("started");
+    let domid = dom0.domid("alpha", "node2");
+    assert!(domid.is_some());
+    let _ = on("fence-alpha@10.77.0.254:2422").exits(0).saying("already");
+    assert_eq!(dom0.domid("alpha", "node2"), domid);
+}
