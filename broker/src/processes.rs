@@ -245,6 +245,9 @@ impl Disks {
 }
 
 #[cfg(test)]
+mod children;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
