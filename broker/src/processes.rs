@@ -232,6 +232,9 @@ fn same_file(path: &Path) -> PathBuf {
 }
 
 #[cfg(test)]
+mod children;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

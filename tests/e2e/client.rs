@@ -89,3 +89,12 @@ pub(crate) fn destroy_goes_on(dom0: &Dom0) {
 
 /// Lets so many milliseconds pass.
 pub(crate) const MOMENT: fn(u64) = |millis| std::thread::sleep(Duration::from_millis(millis));
+
+/// The groups of a process in the hierarchies that systemd and logind track sessions by.
+pub(crate) fn groups(dom0: &Dom0, pid: i32) -> Vec<String> {
+    let all = dom0.file(&format!("/proc/{pid}/cgroup"));
+    let tracks = |line: &&str| line.starts_with("0::") || line.contains(":name=systemd:");
+    let found: Vec<String> = all.lines().filter(tracks).map(str::to_owned).collect();
+    assert!(!found.is_empty(), "process {pid} has no cgroup\n{all}");
+    found
+}

@@ -1,20 +1,11 @@
 //! From go on the fence outlives its client: the agent, the network, sshd's processes, and
 //! everything in the cgroup that the session lived in. Promise 3.
 
-use crate::client::{Client, brokers, destroy_goes_on};
+use crate::client::{Client, brokers, destroy_goes_on, groups};
 use crate::{Dom0, Shared, ask, recorded, settle, two_clusters};
 use xen_fence_tests::throwaway::Process;
 
 static SHARED: Shared = Shared::new();
-
-/// The groups of a process in the hierarchies that systemd and logind track sessions by.
-fn groups(dom0: &Dom0, pid: i32) -> Vec<String> {
-    let all = dom0.file(&format!("/proc/{pid}/cgroup"));
-    let tracks = |line: &&str| line.starts_with("0::") || line.contains(":name=systemd:");
-    let found: Vec<String> = all.lines().filter(tracks).map(str::to_owned).collect();
-    assert!(!found.is_empty(), "process {pid} has no cgroup\n{all}");
-    found
-}
 
 /// The one broker at work.
 #[track_caller]

@@ -80,6 +80,34 @@ fn t89_a_corpse_beside_a_new_instance() {
     stands_still(&dom0, "alpha", "node2");
 }
 
+/// Nothing is created beside a corpse, whatever holds it: its last write may still be on the way.
+#[test]
+fn t82_no_power_on_beside_a_corpse() {
+    let dom0 = SHARED.take();
+    for fault in ["corpse", "hold-writes"] {
+        let corpse = dom0.domid("alpha", "node2").unwrap().to_string();
+        let _ = dom0.on(&["stand-in", "fault", fault, &corpse]).exits(0);
+        let _ = dom0.on(&["xl", "destroy", "alpha-node2"]).exits(0);
+        assert!(row_stands(&dom0), "{fault} left no corpse");
+        let rows = || dom0.on(&["xl", "list", "-v"]).stdout.lines().count();
+        let before = rows();
+        let _ = ask(&dom0, "alpha", "node1", &["on", "node2"])
+            .exits(1)
+            .saying(&format!("domain {corpse} is still dying"));
+        std::thread::sleep(Duration::from_millis(500));
+        assert_eq!(rows(), before, "{fault}: something was created beside a corpse");
+        assert!(!recorded(&dom0, "alpha", &["powering on", &format!("\"domid\":{corpse}")]));
+        let _ = ask(&dom0, "alpha", "node1", &["status", "node2"]).exits(1).saying("unknown");
+        match fault {
+            "corpse" => dom0.fault(&["drop-row", &corpse]),
+            _ => dom0.fault(&["release-writes", &corpse]),
+        }
+        settle(|| !row_stands(&dom0));
+        let _ = ask(&dom0, "alpha", "node1", &["on", "node2"]).exits(0);
+        dom0.fault(&["clear"]);
+    }
+}
+
 /// T60, T61: a guest that reboots itself is absent, then back with a new domid.
 #[test]
 fn t61_the_gap_of_a_reboot_is_no_death() {

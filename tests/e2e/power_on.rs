@@ -2,6 +2,7 @@
 //! limits, signal dispositions, umask and environment, in a cgroup that is neither the SSH
 //! session's nor the broker's.
 
+use crate::client::{Client, brokers, groups};
 use crate::{Dom0, ask, counts, settle, two_clusters};
 use xen_fence_tests::throwaway::{Sshd, skipped};
 
@@ -93,17 +94,57 @@ fn as_by_hand(dom0: &Dom0) {
 
     // A login's environment without what only tells of this very login.
     let environment = dom0.file(&format!("/proc/{}/environ", monitor(dom0)));
-    let mut names: Vec<&str> =
-        environment.split('\0').filter_map(|pair| Some(pair.split_once('=')?.0)).collect();
-    names.sort_unstable();
-    assert_eq!(names, ["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "USER"]);
+    let mut pairs: Vec<&str> = environment.split_terminator('\0').collect();
+    pairs.sort_unstable();
+    assert_eq!(
+        pairs,
+        [
+            "HOME=/root",
+            "LANG=C.UTF-8",
+            "LOGNAME=root",
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "SHELL=/bin/sh",
+            "USER=root",
+        ]
+    );
+    apart_from_who_started_it(dom0);
+}
 
-    let cgroup = dom0.process(monitor(dom0)).unwrap().cgroup;
-    for other in dom0.processes() {
-        let sshd_or_broker = ["sshd", "xen-fence-broke", "sudo"].contains(&other.name.as_str());
-        assert!(!sshd_or_broker || other.cgroup != cgroup, "{} is in {cgroup} too", other.name);
+/// While broker and sshd still serve the session, what was started is in neither one's cgroup and
+/// session.
+fn apart_from_who_started_it(dom0: &Dom0) {
+    let mut client = Client::ready(dom0, "node1", 0xf1, "reset node2");
+    client.say("go", "");
+    // It will look again, so the broker stays.
+    client.say("wait", "");
+    let _ = client.hears("fenced");
+    let _ = client.hears("started");
+    let serving = brokers(dom0).pop().unwrap();
+    let sshd = dom0.process(serving.parent).unwrap();
+    assert!(sshd.name.starts_with("sshd"), "{sshd:?}");
+    let xl = dom0.process(monitor(dom0)).unwrap();
+    let init = dom0.domain_init(dom0.node("alpha", "node2")).unwrap();
+    for started in [xl.pid, init] {
+        for other in [serving.pid, sshd.pid] {
+            let shared: Vec<String> = groups(dom0, started)
+                .into_iter()
+                .filter(|group| groups(dom0, other).contains(group))
+                .collect();
+            assert!(shared.is_empty(), "{started} and {other} share {shared:?}");
+            assert_ne!(session(dom0, started), session(dom0, other), "{started} and {other}");
+        }
     }
-    assert!(!cgroup.contains("ssh"), "the domain's xl lives in {cgroup}");
+    assert!(!xl.cgroup.contains("ssh"), "the domain's xl lives in {}", xl.cgroup);
+    client.say("look", "");
+    let _ = client.hears("seen");
+}
+
+/// The session that a process belongs to.
+fn session(dom0: &Dom0, pid: i32) -> String {
+    let stat = dom0.file(&format!("/proc/{pid}/stat"));
+    // After the name in parentheses come state, parent, group and session: proc(5).
+    let session = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(3));
+    session.unwrap_or_else(|| panic!("process {pid} is not there")).to_owned()
 }
 
 #[test]

@@ -60,6 +60,29 @@ fn check_fails_where_a_fence_would() {
     let _ = ask(&dom0, "alpha", "node1", &["monitor"]).exits(0);
 }
 
+/// A row of the node's UUID under another name: no fence would touch it, and check says so.
+#[test]
+fn check_fails_for_a_node_whose_uuid_runs_under_another_name() {
+    let dom0 = two_clusters().raise().unwrap();
+    dom0.fault(&["add-row", "somebody-else", &dom0.node("alpha", "node2").uuid]);
+    let before = domids(&dom0);
+    for words in [&["check"][..], &["check", "node2"]] {
+        let check = ask(&dom0, "alpha", "node1", words).exits(1);
+        let target = |node: &str| {
+            let of_node = |line: &&str| line.contains(node) && line.contains(" target ");
+            check.stdout.lines().find(of_node).unwrap_or_default()
+        };
+        let found = target("node2");
+        assert!(found.starts_with("FAIL"), "{check}");
+        if words.len() == 1 {
+            assert!(target("node1").starts_with("ok"), "node1 is not concerned\n{check}");
+        }
+    }
+    let _ =
+        ask(&dom0, "alpha", "node1", &["monitor"]).exits(0).saying("1 of 2 nodes can be fenced");
+    assert_eq!(domids(&dom0), before);
+}
+
 #[test]
 fn monitor_names_no_node_and_fails_where_nobody_may_kill() {
     let dom0 = two_clusters().policy("beta", "actions = [\"status\"]").raise().unwrap();

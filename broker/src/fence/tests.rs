@@ -13,7 +13,7 @@ use crate::target::tests::{UUID, node, row};
 use crate::toolstack::{Listing, Row, RowState, Toolstack};
 use std::cell::{Cell, RefCell};
 use std::path::Path;
-use xen_fence_protocol::{Action, NodeName, Request, RequestId};
+use xen_fence_protocol::{Action, NodeName, Power, Request, RequestId};
 
 type Deed = Box<dyn Fn(&World)>;
 type Destroy = Box<dyn Fn(&World, u32) -> Result<(), ToolstackError>>;
@@ -424,4 +424,38 @@ fn absence_under_a_toolstack_that_restarts_by_itself_is_no_proof() {
     assert_eq!(fence(&world).0.unwrap_err().failure, Failure::Dying);
     let world = World { restarts_by_itself: true, ..World::running() };
     assert_eq!(fence(&world).0, Ok(How::Killed));
+}
+
+/// What a sight says to somebody who only asks: nothing is off that could write or come back.
+#[test]
+fn only_what_can_neither_write_nor_come_back_is_off() {
+    let corpse = || row(5, "", UUID, true);
+    let (living, arriving) =
+        (row(6, "alpha-node2", UUID, false), row(7, "alpha-node2--incoming", UUID, false));
+    for (rows, restarter, by_itself, expected) in [
+        (vec![], false, false, Power::Off),
+        (vec![], true, false, Power::Unknown),
+        (vec![], false, true, Power::Unknown),
+        (vec![corpse()], false, false, Power::Unknown),
+        (vec![corpse()], true, true, Power::Unknown),
+        (vec![living.clone()], false, false, Power::On),
+        (vec![living.clone()], true, true, Power::On),
+        (vec![corpse(), living], false, false, Power::On),
+        (vec![arriving], false, false, Power::On),
+    ] {
+        let what = format!("{rows:?}, restarter {restarter}, restarts by itself {by_itself}");
+        let off = rows.is_empty();
+        let world = World { restarts_by_itself: by_itself, ..World::with(rows) };
+        if restarter {
+            world.restarters.borrow_mut().push(process("xl"));
+        }
+        let host = Host { toolstack: &world, processes: &world, clock: &world };
+        let sight = host.look(&node()).unwrap();
+        assert_eq!(sight.power(&host), expected, "{what}");
+        if !sight.lives() {
+            // A power-on has to respect the same.
+            let obstacle = sight.obstacle();
+            assert_eq!(obstacle.is_none(), off && !restarter, "{what}: {obstacle:?}");
+        }
+    }
 }

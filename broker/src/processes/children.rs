@@ -1,0 +1,200 @@
+//! Real processes that look like xl, qemu and tapdisk, and which of them concern a node.
+//!
+//! Each is a shell that waits; other machines' worth of such processes may run beside it, so only
+//! its own number counts.
+
+use super::{ProcFs, Process, Processes};
+use crate::acl::{self, Node};
+use crate::names::ClusterName;
+use crate::target::tests::{UUID, node};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use tempfile::TempDir;
+
+/// A domid that no domain on this machine has.
+const DOMID: u32 = 4_000_711;
+
+/// A process that waits until it is dropped.
+struct Waiting(Child);
+
+impl Waiting {
+    fn pid(&self) -> i32 {
+        i32::try_from(self.0.id()).unwrap()
+    }
+
+    /// What was found of this very process.
+    fn among(&self, found: Vec<Process>) -> Option<String> {
+        found.into_iter().find(|process| process.pid == self.pid()).map(|process| process.what)
+    }
+
+    fn restarts(&self, node: &Node) -> bool {
+        self.among(ProcFs.restarters(node).unwrap()).is_some()
+    }
+
+    fn writes(&self, node: &Node) -> bool {
+        self.among(ProcFs.writers(node, &[DOMID]).unwrap()).is_some()
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// A directory with the shell under another name in it: the kernel calls it by that.
+fn called(name: &str) -> (TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join(name);
+    symlink("/bin/sh", &program).unwrap();
+    (dir, program)
+}
+
+/// The shell that waits, with these arguments behind its own.
+fn waiting(program: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(program);
+    command.args(["-c", "read word"]).args(args).stdin(Stdio::piped()).stdout(Stdio::null());
+    command
+}
+
+fn begin(command: &mut Command) -> Waiting {
+    Waiting(command.spawn().unwrap())
+}
+
+fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
+#[test]
+fn an_xl_with_the_nodes_configuration_may_bring_it_back() {
+    let node = node();
+    for (name, args, expected) in [
+        ("xl", &["create", "/etc/xen/alpha-node2.cfg"][..], true),
+        ("xl", &["create", "alpha-node2.cfg"], true),
+        ("xl", &["create", "/somewhere/else/alpha-node2.cfg", "-p"], true),
+        ("xl", &["create", "/etc/xen/alpha-node22.cfg"], false),
+        ("xl", &["list", "alpha-node2"], false),
+        ("xlock", &["create", "/etc/xen/alpha-node2.cfg"], false),
+        ("vi", &["/etc/xen/alpha-node2.cfg"], false),
+    ] {
+        let (_dir, program) = called(name);
+        let process = begin(&mut waiting(&program, args));
+        // Nobody but root's xl can start a domain.
+        assert_eq!(process.restarts(&node), expected && is_root(), "{name} {args:?}");
+    }
+}
+
+#[test]
+fn an_xl_that_keeps_the_nodes_log_open_is_its_monitor() {
+    let node = node();
+    for (log, expected) in [
+        ("xl-alpha-node2.log", true),
+        ("xl-alpha-node2.log.1", true),
+        ("xl-alpha-node2--incoming.log", true),
+        ("xl-alpha-node22.log", false),
+        ("other", false),
+    ] {
+        let (dir, program) = called("xl");
+        let log = dir.path().join(log);
+        let mut command = waiting(&program, &["create", "/somewhere/moved-since.cfg"]);
+        let process = begin(command.stdout(File::create(&log).unwrap()));
+        assert_eq!(process.restarts(&node), expected && is_root(), "{}", log.display());
+        // Rotated away under it.
+        fs::remove_file(&log).unwrap();
+        assert_eq!(process.restarts(&node), expected && is_root(), "{} deleted", log.display());
+    }
+}
+
+#[test]
+fn what_it_is_called_by_the_kernel_or_by_its_file_makes_an_xl() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = dir.path().join("xl");
+    fs::copy("/bin/sh", &program).unwrap();
+    let mut command = Command::new(&program);
+    command.args(["-c", "printf other >/proc/$$/comm && echo renamed && read word", "create"]);
+    command.arg("alpha-node2.cfg").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let child = loop {
+        // A child of another test may still have the copy open for writing.
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
+            other => break other.unwrap(),
+        }
+    };
+    let mut process = Waiting(child);
+    let mut line = String::new();
+    BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "renamed\n");
+    let what = process.among(ProcFs.restarters(&node()).unwrap());
+    assert_eq!(what.is_some(), is_root());
+    assert!(what.is_none_or(|what| what.contains("create alpha-node2.cfg")));
+}
+
+#[test]
+fn another_accounts_xl_is_nothing_to_wait_for() {
+    if !is_root() {
+        return;
+    }
+    let (dir, program) = called("xl");
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut command = waiting(&program, &["create", "alpha-node2.cfg"]);
+    let process = begin(command.uid(65_534));
+    assert!(!process.restarts(&node()), "any account could hold up every proof");
+}
+
+#[test]
+fn a_device_model_is_known_by_domid_or_name() {
+    let (node, domid) = (node(), DOMID.to_string());
+    for (args, expected) in [
+        (&["-xen-domid", &domid, "-name", "somebody"][..], true),
+        (&["-xen-domid", &domid], true),
+        (&["-xen-domid", "7000001", "-name", "alpha-node2"], true),
+        (&["-xen-domid", "7000001", "-name", "alpha-node2,process=qemu"], true),
+        (&["-xen-domid", "7000001", "-name", "alpha-node22"], false),
+        (&["-xen-domid", "7000001"], false),
+        (&["-xen-domid"], false),
+        // A virtual machine of another hypervisor.
+        (&["-name", "alpha-node2"], false),
+    ] {
+        let process = begin(waiting(Path::new("/bin/sh"), args).arg0("qemu-system-i386"));
+        assert_eq!(process.writes(&node), expected, "{args:?}");
+        assert!(!process.restarts(&node), "{args:?}");
+    }
+}
+
+/// The node of the other tests, with its configuration in this file or with none.
+fn with_config(config: Option<&Path>) -> Node {
+    let config = config.map(|file| format!("config = \"{}\"\n", file.display()));
+    let text = format!(
+        "actions = [\"off\"]\n[nodes.node2]\ndomain = \"alpha-node2\"\nuuid = \"{UUID}\"\n{}\
+         keys = [\"{}\"]\n",
+        config.unwrap_or_default(),
+        node().keys()[0].type_and_base64()
+    );
+    acl::parse(&ClusterName::parse("alpha").unwrap(), &text).unwrap().nodes()[0].clone()
+}
+
+#[test]
+fn a_tapdisk_is_the_nodes_if_it_has_its_image_open() {
+    if !is_root() {
+        return; // A configuration is read only if it is root's.
+    }
+    let (dir, program) = called("tapdisk2");
+    let (own, other) = (dir.path().join("own.img"), dir.path().join("other.img"));
+    let file = dir.path().join("alpha-node2.cfg");
+    fs::write(&file, format!("disk = [ 'tap:aio:{},xvda,w' ]\n", own.display())).unwrap();
+    let node = with_config(Some(&file));
+    for (image, expected) in [(&own, true), (&other, false)] {
+        let mut command = waiting(&program, &[]);
+        let process = begin(command.stdout(File::create(image).unwrap()));
+        assert_eq!(process.writes(&node), expected, "{}", image.display());
+        // Where nothing says whose it is, it may be the node's; xenstore is silent here.
+        if crate::xenstore::backend_disks().is_err() {
+            assert!(process.writes(&with_config(None)), "{}", image.display());
+        }
+    }
+}
