@@ -69,7 +69,8 @@ impl Sight {
     /// What stands against taking the node for off, besides a domain that lives.
     #[must_use]
     pub fn obstacle(&self) -> Option<String> {
-        let corpse = self.rows.first().map(|sighted| corpse(sighted.row.domid));
+        let dying = self.rows.iter().find(|sighted| !sighted.row.lives());
+        let corpse = dying.map(|sighted| corpse(sighted.row.domid));
         corpse.or_else(|| {
             self.restarters
                 .first()

@@ -138,3 +138,18 @@ fn who_kills_again_takes_the_lock_again() {
     assert_eq!(dom0.domid("alpha", "node2"), None);
     assert!(dom0.domid("alpha", "node1").is_some());
 }
+
+/// A domain can die between ready and go, and leave a corpse.
+#[test]
+fn no_power_on_beside_a_corpse_that_came_after_ready() {
+    let dom0 = SHARED.take();
+    let corpse = dom0.domid("alpha", "node2").unwrap().to_string();
+    let mut client = Client::ready(&dom0, "node1", 0x61, "on node2");
+    dom0.fault(&["hold-writes", &corpse]);
+    let _ = dom0.on(&["xl", "destroy", "alpha-node2"]).exits(0);
+    client.say("go", "");
+    let end = client.hears("failed");
+    assert!(end.contains("still dying"), "{end}");
+    assert_eq!(dom0.domid("alpha", "node2"), None, "created beside a corpse");
+    dom0.fault(&["release-writes", &corpse]);
+}

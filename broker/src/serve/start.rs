@@ -85,6 +85,10 @@ fn start(work: &Work<'_>, node: &Node, planned: Planned) -> Result<StartedHow, S
     if sight.lives() {
         return Ok(StartedHow::Running);
     }
+    // Looked at again here, because a domain can die between ready and go.
+    if let Some(obstacle) = sight.obstacle() {
+        return Err(obstacle);
+    }
     let power_on = PowerOn {
         host: work.host,
         cluster: &work.cluster,
