@@ -32,6 +32,20 @@ fn a_resolver_that_never_answers() {
     let _ = dom0.sh("ip route add blackhole 10.77.0.77 2>/dev/null; ip neigh add 10.77.0.77 lladdr 02:00:00:00:00:77 dev xenbr0").exits(0);
     let output = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
     assert!(output.took < Duration::from_secs(10), "{output}");
+    // A dom0 by a name that only DNS knows: the deadline holds, and check says what hangs.
+    let place = ["check", "--dom0", "fence-alpha@xen9.example:2422", "--timeout", "5"];
+    let check = ask(&dom0, "alpha", "node1", &place).exits(1).saying("DNS");
+    assert!(check.took < Duration::from_secs(7), "{check}");
+}
+
+/// Through the host's own sshd a stuck syslog stops the login before the broker begins: check finds
+/// it within its deadline, and names it.
+#[test]
+fn a_stuck_syslog_before_the_hosts_own_sshd_is_found_by_check() {
+    let dom0 = two_clusters().hosts_sshd().syslog(Syslog::Mute).raise().unwrap();
+    let check = ask(&dom0, "alpha", "node1", &["check", "--timeout", "6"]).exits(1);
+    let check = check.saying("FAIL").saying("syslog");
+    assert!(check.took < Duration::from_secs(8), "{check}");
 }
 
 /// A disk that hangs under the journal costs a second, and is said.
