@@ -9,6 +9,7 @@ use crate::processes::{Process, Processes, start_of};
 use crate::sight::Host;
 use serde::{Deserialize, Serialize};
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use xen_fence_protocol::RequestId;
@@ -98,8 +99,14 @@ impl Starts {
         for path in tokens {
             let token = Token::read(&path);
             // First the token, so that nothing new begins, then what has begun. It may have ended
-            // by itself meanwhile.
-            let _gone = fs::remove_file(&path);
+            // by itself meanwhile; one that stays would still let its power-on begin.
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    let path = path.display();
+                    return Err(format!("a power-on cannot be called off: {path}: {error}"));
+                }
+                Ok(()) | Err(_) => {}
+            }
             if let Some(unit) = token.unit {
                 systemd::kill(&unit);
             }
