@@ -111,3 +111,20 @@ fn clusters_fence_side_by_side() {
     let _ = beta.wait().exits(0);
     assert_eq!(dom0.domid("alpha", "node2").or(dom0.domid("beta", "db2")), None);
 }
+
+/// On a terminal it tells phase by phase what it is at, and ends with a line of result and one of
+/// timings; elsewhere there are plain lines and no control characters.
+#[test]
+fn a_person_at_a_terminal_sees_what_goes_on() {
+    let dom0 = SHARED.take();
+    dom0.fault(&["fault", "slow-destroy", "1500", "alpha-node2"]);
+    let terminal = ["script", "-qec", "xen-fence reset node2", "/dev/null"];
+    let seen = dom0.in_node("alpha", "node1").run(&terminal).exits(0);
+    let shown = seen.stdout.replace('\r', "\n");
+    for words in ["node2 fenced (killed) by xen1, and started", "key exchange", "proof", "ms"] {
+        assert!(shown.contains(words), "{words}\n{shown}");
+    }
+    assert!(seen.stdout.contains('\u{1b}') || seen.stdout.contains('\r'), "{seen}");
+    let plain = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0);
+    assert!(!plain.stdout.contains('\u{1b}') && !plain.stderr.contains('\u{1b}'), "{plain}");
+}
