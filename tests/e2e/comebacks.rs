@@ -43,8 +43,10 @@ fn a_node_with_dots_in_its_name() {
     let dom0 = builder.raise().unwrap();
     dom0.fault(&["fault", "hold-lock", "0"]);
     let reset = dom0.in_node("alpha", "node1").spawn(&["xen-fence", "reset", "node2.example.org"]);
+    settle(|| recorded(&dom0, "alpha", &["outcome", "reset", "fenced killed"]));
+    // The monitor of the domain that was killed had the same arguments.
     settle(|| {
-        dom0.on(&["pgrep", "-f", "xl create /etc/xen/alpha-node2.example.org.cfg"]).code == 0
+        dom0.on(&["pgrep", "-fc", "xl create /etc/xen/alpha-node2.example.org.cfg"]).code == 0
     });
     let off = ask(&dom0, "alpha", "node1", &["off", "node2.example.org"]).exits(0);
     assert!(off.took < Duration::from_secs(5), "{off}");
