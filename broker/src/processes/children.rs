@@ -158,6 +158,10 @@ fn a_device_model_is_known_by_domid_or_name() {
         (&["-xen-domid", "7000001", "-name", "alpha-node22"], false),
         (&["-xen-domid", "7000001"], false),
         (&["-xen-domid"], false),
+        // The traditional device model.
+        (&["-d", &domid, "-domain-name", "somebody"], true),
+        (&["-d", "7000001", "-domain-name", "alpha-node2"], true),
+        (&["-d", "7000001", "-domain-name", "alpha-node22"], false),
         // A virtual machine of another hypervisor.
         (&["-name", "alpha-node2"], false),
     ] {
