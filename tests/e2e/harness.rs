@@ -4,7 +4,8 @@ use crate::two_clusters;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use xen_fence_tests::throwaway::{Dom0, Sshd, Syslog, skipped};
+use xen_fence_tests::skipped;
+use xen_fence_tests::throwaway::{Dom0, Sshd, Syslog};
 
 /// What of the machine a throwaway dom0 might touch by mistake.
 fn traces() -> Vec<(&'static str, String)> {

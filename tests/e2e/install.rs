@@ -2,7 +2,7 @@
 //! systemd would stumble over.
 
 use crate::{Dom0, two_clusters};
-use xen_fence_tests::throwaway::skipped;
+use xen_fence_tests::skipped;
 
 #[test]
 fn files_are_roots_and_nobody_elses_to_write() {

@@ -4,7 +4,8 @@
 
 use crate::client::{Client, brokers, groups};
 use crate::{Dom0, ask, counts, settle, two_clusters};
-use xen_fence_tests::throwaway::{Sshd, skipped};
+use xen_fence_tests::skipped;
+use xen_fence_tests::throwaway::Sshd;
 
 /// What the monitor of node2 and its PID 1 have inherited.
 fn inheritance(dom0: &Dom0) -> Vec<String> {

@@ -3,7 +3,8 @@
 
 use crate::{ask, settle, two_clusters};
 use std::time::Duration;
-use xen_fence_tests::throwaway::{Syslog, skipped};
+use xen_fence_tests::skipped;
+use xen_fence_tests::throwaway::Syslog;
 
 #[test]
 fn a_stuck_or_missing_syslog_stops_no_fence() {

@@ -1,5 +1,23 @@
 //! What the tests of xen-fence are made of: a stand-in hypervisor whose domains really live and
-//! die, and a throwaway dom0 in which the installed product runs.
+//! die, a throwaway dom0 in which the installed product runs, and a lab with the real hypervisor.
 
+mod error;
+pub mod lab;
+mod running;
 pub mod stand_in;
 pub mod throwaway;
+
+pub use error::{Error, Result};
+pub use running::{Output, Running};
+
+/// Says loudly that a case was skipped because this machine lacks something, past the test
+/// harness's capture of output; tests/all repeats it at the end.
+pub fn skipped(case: &str, lacks: &str) {
+    use std::io::Write;
+    let line = format!("SKIPPED {case}: {lacks}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    if let Some(path) = std::env::var_os("XEN_FENCE_TESTS_SKIPPED") {
+        let file = std::fs::File::options().append(true).create(true).open(path);
+        let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
+    }
+}

@@ -3,12 +3,12 @@
 use super::clusters::{self, Node};
 use super::command::Place;
 use super::dom0::{Dom0, Holder};
-use super::error::{Doing, Result};
 use super::holder::Init;
 use super::inside::HOST;
 use super::product::Product;
 use super::root::Root;
 use super::services::{self, Sshd, Syslog};
+use crate::error::{Doing, Result};
 use std::collections::BTreeMap;
 
 /// What a test wants. Every wish has a default; [`Builder::raise`] makes it so.

@@ -1,7 +1,7 @@
 //! The cgroups of a throwaway dom0: one group on the machine, which its own cgroup namespace makes
 //! the root of all that it sees. Laid out inside as the machine has it, unified or hybrid.
 
-use super::error::{Doing, Result};
+use crate::error::{Doing, Result};
 use nix::mount::{MsFlags, mount};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,11 +2,12 @@
 
 use super::builder::Builder;
 use super::clusters::Node;
-use super::command::{Output, Place};
-use super::error::{Doing, Error, Result};
+use super::command::Place;
 use super::holder::Init;
 use super::root::Root;
 use super::services::{self, Sshd, Syslog};
+use crate::error::{Doing, Error, Result};
+use crate::running::Output;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

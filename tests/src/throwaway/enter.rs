@@ -2,7 +2,7 @@
 //! becomes the command, and passes its exit status and the signals it is sent.
 
 use super::cgroup::{Layout, join};
-use super::error::{Doing, Error, Result};
+use crate::error::{Doing, Error, Result};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns};
 use nix::sys::prctl;

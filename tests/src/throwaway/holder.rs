@@ -4,8 +4,8 @@
 //! it leaves there while it runs is one cgroup.
 
 use super::cgroup::Groups;
-use super::error::{Doing, Error, Result};
 use super::inside;
+use crate::error::{Doing, Error, Result};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::prctl;

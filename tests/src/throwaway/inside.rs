@@ -2,8 +2,8 @@
 //! rest are mounted, the machine's file systems are left behind, host name and loopback are set.
 
 use super::cgroup::Layout;
-use super::error::{Doing, Error, Result};
 use super::holder::Init;
+use crate::error::{Doing, Error, Result};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::unistd::{chdir, pivot_root, sethostname};
 use std::convert::Infallible;

@@ -1,7 +1,7 @@
 //! Resource limits: a throwaway dom0 starts with those of a machine that has just booted, not with
 //! those of whoever runs the tests, and its commands with those of its PID 1.
 
-use super::error::{Doing, Error, Result};
+use crate::error::{Doing, Error, Result};
 use nix::libc;
 
 /// Gives this process the soft limits that the kernel gives the first process where a caller is

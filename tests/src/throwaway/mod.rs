@@ -21,39 +21,27 @@
 
 mod builder;
 mod cgroup;
-mod clusters;
+pub(crate) mod clusters;
 mod command;
 mod dom0;
 mod enter;
-mod error;
 mod holder;
 mod inside;
 mod limits;
 mod look;
-mod product;
+pub(crate) mod product;
 mod root;
 mod services;
 
+pub use crate::error::{Error, Result};
+pub use crate::running::{Output, Running};
 pub use builder::Builder;
 pub use clusters::{ADDRESS, Node};
-pub use command::{Output, Place, Running};
+pub use command::Place;
 pub use dom0::Dom0;
 pub use enter::{Entry, What, enter};
-pub use error::{Error, Result};
 pub use holder::{Init, hold, sweep};
 pub use inside::HOST;
 pub use look::Process;
 pub use product::BUILT;
 pub use services::{Sshd, Syslog};
-
-/// Says loudly that a case was skipped because this machine lacks something, past the test
-/// harness's capture of output; tests/all repeats it at the end.
-pub fn skipped(case: &str, lacks: &str) {
-    use std::io::Write;
-    let line = format!("SKIPPED {case}: {lacks}\n");
-    let _ = std::io::stderr().write_all(line.as_bytes());
-    if let Some(path) = std::env::var_os("XEN_FENCE_TESTS_SKIPPED") {
-        let file = std::fs::File::options().append(true).create(true).open(path);
-        let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
-    }
-}

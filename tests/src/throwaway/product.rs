@@ -1,8 +1,8 @@
 //! The product and the stand-in hypervisor, built, and put at their real places in a throwaway dom0.
 
 use super::command::Place;
-use super::error::{Doing, Error, Result};
 use super::root::Root;
+use crate::error::{Doing, Error, Result};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;

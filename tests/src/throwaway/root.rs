@@ -1,7 +1,7 @@
 //! The files of a throwaway dom0, reached from outside. Every path is resolved as a process inside
 //! would resolve it: a symbolic link never leads back to the machine's own files.
 
-use super::error::{Doing, Result};
+use crate::error::{Doing, Result};
 use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::Mode;
 use std::fs::{self, File, Permissions};

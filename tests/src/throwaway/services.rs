@@ -1,8 +1,8 @@
 //! The daemons of a throwaway dom0: sshd in both of its shapes, and syslog in three.
 
 use super::command::Place;
-use super::error::{Doing, Error, Result};
 use super::root::Root;
+use crate::error::{Doing, Error, Result};
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! What can go wrong while a throwaway dom0 is raised or used: one sentence, with its context.
+//! What can go wrong while a machine for tests is raised or used: one sentence, with its context.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use std::fmt;
 #[derive(Debug)]
 pub struct Error(String);
 
-/// The result of everything in this module.
+/// The result of everything that can.
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {

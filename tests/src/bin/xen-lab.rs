@@ -1,0 +1,48 @@
+//! The lab with the real hypervisor, for people: boots it and gives a shell in its dom0.
+
+use std::process::{Command, ExitCode};
+use xen_fence_tests::lab::Lab;
+use xen_fence_tests::{Error, Result};
+
+const USAGE: &str = "usage: xen-lab boot\n       xen-lab shell [COMMAND...]";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let done = match words.split_first() {
+        Some((word, [])) if word == "boot" => boot(),
+        Some((word, command)) if word == "shell" => shell(command),
+        _ => Err(Error::new(USAGE)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xen-lab: {error}");
+            ExitCode::from(125)
+        }
+    }
+}
+
+/// Boots it, tells how to get in, and keeps it until the Enter key.
+fn boot() -> Result<()> {
+    let lab = raise()?;
+    println!("a shell in dom0:  {}", lab.login().join(" "));
+    println!("the console:      {}", lab.console().display());
+    println!("Enter ends it.");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map(drop).map_err(|error| Error::new(error.to_string()))
+}
+
+fn shell(command: &[String]) -> Result<()> {
+    let lab = raise()?;
+    let login = lab.login();
+    let mut ssh = Command::new(&login[0]);
+    ssh.args(&login[1..]).args(command);
+    let status = ssh.status();
+    status.map(drop).map_err(|error| Error::new(format!("cannot run ssh: {error}")))
+}
+
+fn raise() -> Result<Lab> {
+    let lab = Lab::boot()?;
+    println!("dom0 answered after {:.1} s; node1 and node2 write", lab.booted_in.as_secs_f64());
+    Ok(lab)
+}

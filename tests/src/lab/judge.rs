@@ -1,0 +1,177 @@
+//! What the guests' disk and Xen itself say, against what the product said.
+
+use super::{DISK, Lab};
+use crate::running::Output;
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+/// One look at a node's sector that found it changed.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// When the look before began, which had not seen it: ms of dom0's uptime.
+    pub not_before: u64,
+    /// When it had been seen: ms of dom0's uptime.
+    pub seen: u64,
+    /// The running number that the node had written.
+    pub number: u64,
+}
+
+/// Somebody in dom0 who keeps looking at a node's sector.
+#[derive(Debug)]
+#[must_use]
+pub struct Watch {
+    node: String,
+    log: String,
+}
+
+impl Lab {
+    /// Begins to watch a node's sector, and returns when the first look has been taken.
+    ///
+    /// # Panics
+    /// If dom0 does not answer.
+    #[track_caller]
+    pub fn watch(&self, node: &str) -> Watch {
+        let slot = self.node(node).slot;
+        let log = format!("/run/watch.{node}");
+        let script = format!(
+            "last=; before=0
+            while :; do
+                read -r up rest </proc/uptime
+                now=$(dd if={DISK} bs=512 skip={slot} count=1 2>/dev/null | tr -s ' \\0')
+                [ \"$now\" = \"$last\" ] || {{
+                    read -r seen rest </proc/uptime
+                    echo \"$before $seen $now\" >>{log}
+                }}
+                last=$now before=$up
+            done"
+        );
+        let _ = self.sh(&format!(
+            "rm -f {log}; ({script}) </dev/null >/dev/null 2>&1 & echo $! >{log}.pid
+            until [ -s {log} ]; do sleep 0.05; done"
+        ));
+        Watch { node: node.to_owned(), log }
+    }
+
+    /// Ends a watch: what it saw.
+    ///
+    /// # Panics
+    /// If dom0 does not answer, or the log is not understood.
+    #[must_use]
+    #[track_caller]
+    pub fn seen(&self, watch: Watch) -> Vec<Change> {
+        let Watch { node, log } = watch;
+        let text = self.sh(&format!("kill $(cat {log}.pid); cat {log}")).exits(0).stdout;
+        let lines = text.lines().filter(|line| line.contains(&node));
+        lines.map(|line| change(line).unwrap_or_else(|| panic!("{line}"))).collect()
+    }
+
+    /// Ends a watch, and compares it with the journal: the instance that was fenced last has written
+    /// nothing after the record that says so.
+    ///
+    /// # Panics
+    /// If it has, or there is no such record.
+    #[track_caller]
+    pub fn judge(&self, watch: Watch) {
+        let node = watch.node.clone();
+        let fenced = self.fenced_at(&node);
+        let seen = self.seen(watch);
+        let before = seen.iter().rfind(|change| change.seen <= fenced);
+        let Some(before) = before else { panic!("{node} was never seen to write: {seen:?}") };
+        for change in seen.iter().filter(|change| change.not_before > fenced) {
+            // The next instance counts from 1.
+            assert!(change.number < before.number, "{node}, fenced at {fenced}, wrote: {seen:?}");
+        }
+    }
+
+    /// When the journal says that a node had been fenced last: ms of dom0's uptime.
+    ///
+    /// # Panics
+    /// If it does not say so.
+    #[must_use]
+    #[track_caller]
+    pub fn fenced_at(&self, node: &str) -> u64 {
+        let records = self.journal();
+        let found = records.iter().rfind(|record| {
+            let result = record["result"].as_str().unwrap_or_default();
+            record["node"] == node && result.starts_with("fenced")
+        });
+        let up = found.and_then(|record| record["up_ms"].as_u64());
+        up.unwrap_or_else(|| panic!("no record says that {node} was fenced: {records:#?}"))
+    }
+
+    /// The records of the cluster's journal.
+    ///
+    /// # Panics
+    /// If one is no JSON.
+    #[must_use]
+    #[track_caller]
+    pub fn journal(&self) -> Vec<Value> {
+        let text = self.sh("cat /var/lib/xen-fence/journal/alpha*").stdout;
+        text.lines()
+            .map(|line| {
+                serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+            })
+            .collect()
+    }
+
+    /// The listing with UUIDs, as xl prints it.
+    #[must_use]
+    #[track_caller]
+    pub fn listing(&self) -> Output {
+        self.sh("xl list -v").exits(0)
+    }
+
+    /// The domids of every row with a node's UUID, whatever its state.
+    #[must_use]
+    #[track_caller]
+    pub fn rows(&self, node: &str) -> Vec<u32> {
+        let uuid = &self.node(node).uuid;
+        let listing = self.listing().stdout;
+        let rows = listing.lines().filter(|line| line.contains(uuid.as_str()));
+        // The name may be missing or hold spaces, the UUID is unmistakable.
+        rows.filter_map(|row| {
+            let before: Vec<&str> = row.split(uuid.as_str()).next()?.split_whitespace().collect();
+            before[before.len().checked_sub(5)?].parse().ok()
+        })
+        .collect()
+    }
+
+    /// The domid of the node's domain, if it is there under its own name.
+    #[must_use]
+    #[track_caller]
+    pub fn domid(&self, node: &str) -> Option<u32> {
+        let domid = self.sh(&format!("xl domid {}", self.node(node).domain));
+        (domid.code == 0).then(|| domid.stdout.trim().parse().ok())?
+    }
+
+    /// Asserts that a node is seen to write, within two minutes.
+    #[track_caller]
+    pub fn counts(&self, node: &str) {
+        let at_first = self.sector(node);
+        let end = Instant::now() + Duration::from_secs(120);
+        while self.sector(node) == at_first {
+            assert!(Instant::now() < end, "{node} does not write: {at_first:?}");
+        }
+    }
+
+    /// Asserts that a node's sector does not change for ten seconds.
+    #[track_caller]
+    pub fn stands_still(&self, node: &str) {
+        let at_first = self.sector(node);
+        let end = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < end {
+            assert_eq!(self.sector(node), at_first, "{node} has written");
+        }
+    }
+}
+
+/// `BEFORE SEEN NAME NUMBER UPTIME`, times in seconds of dom0's uptime.
+fn change(line: &str) -> Option<Change> {
+    let mut fields = line.split_whitespace();
+    let mut milliseconds = || {
+        let (seconds, hundredths) = fields.next()?.split_once('.').unwrap_or(("0", "0"));
+        Some(seconds.parse::<u64>().ok()? * 1000 + hundredths.parse::<u64>().ok()? * 10)
+    };
+    let (not_before, seen) = (milliseconds()?, milliseconds()?);
+    Some(Change { not_before, seen, number: fields.nth(1)?.parse().ok()? })
+}
