@@ -1,6 +1,7 @@
 //! The installed product on the real hypervisor: through sshd and sudo, judged by what the guests'
 //! disk and Xen itself say. `tests/xen-lab suite` runs it.
 
+mod backends;
 mod fence;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};

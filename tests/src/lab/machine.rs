@@ -46,7 +46,7 @@ pub struct Ports {
 const BOOT: Duration = Duration::from_secs(300);
 
 /// Two for the hypervisor's guests and dom0: with one, a guest that spins starves everybody.
-const PROCESSORS: &str = "2";
+const PROCESSORS: &str = "1";
 
 impl Machine {
     /// Starts the machine whose files are in this directory, and returns when its dom0 answers. It
