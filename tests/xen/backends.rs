@@ -1,1 +1,132 @@
-//! How a disk is served
+//! Disks that a device model in dom0 serves, from user space: qemu as the backend of a
+//! paravirtual disk (qdisk), and as an emulated IDE disk of a guest with emulated hardware.
+
+use crate::{fresh, pause};
+use std::time::Instant;
+use xen_fence_tests::lab::{DISK, Lab};
+
+/// A disk for xl, by its name in the guest, that a device model serves.
+fn qdisk(file: &str, name: &str) -> String {
+    format!("\"format=raw,vdev={name},access=rw,backendtype=qdisk,target={file}\"")
+}
+
+/// node2 with its disk served by a device model.
+fn on_qdisk(lab: &Lab) {
+    lab.remake("node2", "", &format!("disk = [{}]\n", qdisk(DISK, "xvda")));
+}
+
+/// node2 with emulated hardware, which knows of no Xen: tests/image/guest-bios.S. Its kernel is its
+/// first disk.
+fn on_emulated_disk(lab: &Lab) {
+    let (boot, slot) = ("/srv/boot.img", lab.node("node2").slot);
+    let _ = lab
+        .sh(&format!(
+            "cp /lab/guest-bios {boot} && truncate -s 1M {boot} &&
+             printf 'node2   \\{slot:03o}' | dd of={boot} bs=1 seek=440 conv=notrunc"
+        ))
+        .exits(0);
+    let disks = format!("{}, {}", qdisk(boot, "hda"), qdisk(DISK, "hdb"));
+    let lines = format!(
+        "type = \"hvm\"\nkernel = \"\"\nramdisk = \"\"\nboot = \"c\"\nvga = \"none\"\n\
+         disk = [{disks}]\n"
+    );
+    lab.remake("node2", "", &lines);
+}
+
+/// The process of node2's device model.
+fn device_model(lab: &Lab) -> u32 {
+    let domid = lab.domid("node2").unwrap();
+    let found = lab.sh(&format!("pgrep -f -- '-xen-domid {domid} '")).exits(0);
+    found.stdout.trim().parse().unwrap()
+}
+
+/// The threads of a process, each with its state and what it waits for in the kernel.
+fn threads(lab: &Lab, pid: u32) -> String {
+    let show = "echo $(cut -d' ' -f1,3 $task/stat) $(cat $task/wchan)";
+    lab.sh(&format!("for task in /proc/{pid}/task/*; do {show}; done 2>/dev/null")).stdout
+}
+
+/// Freezes the disk until the device model is in the middle of a write that does not end.
+fn freeze(lab: &Lab, device_model: u32) {
+    let _ = lab.sh("fsfreeze -f /srv/shared").exits(0);
+    let stuck = || threads(lab, device_model).contains(" D percpu_rwsem_wait");
+    lab.settle("the device model hangs in a write", stuck);
+}
+
+/// `off` while the device model hangs in a write: no proof before the thaw, and soon after it.
+fn off_waits_for(lab: &Lab, kill_device_model: bool) {
+    let watch = lab.watch("node2");
+    let pid = device_model(lab);
+    freeze(lab, pid);
+    if kill_device_model {
+        let _ = lab.sh(&format!("kill -KILL {pid}")).exits(0);
+        lab.settle("its first thread has ended", || threads(lab, pid).contains(" Z "));
+    }
+    let mut off = lab.ask("node1", &["off", "node2", "-v"]);
+    lab.settle("its domain is dying", || lab.domid("node2").is_none());
+    pause(8);
+    assert!(threads(lab, pid).contains(" D "), "{}", threads(lab, pid));
+    assert!(off.is_running(), "{}", off.wait());
+    let fenced = lab.journal().iter().any(|record| record["result"] == "fenced killed");
+    assert!(!fenced, "{}", lab.listing());
+    println!("while it hangs:\n{}{}", lab.listing().stdout, threads(lab, pid));
+    let _ = lab.sh("fsfreeze -u /srv/shared").exits(0);
+    let thawed = Instant::now();
+    let off = off.wait().exits(0).saying("fenced (killed)");
+    assert!(thawed.elapsed().as_secs() < 15, "{off}");
+    assert_eq!(threads(lab, pid), "", "the device model has ended");
+    lab.judge(watch);
+    lab.stands_still("node2");
+}
+
+fn reset_starts_anew(lab: &Lab) {
+    let watch = lab.watch("node2");
+    let before = (lab.domid("node2"), device_model(lab));
+    let _ = lab.ask("node1", &["reset", "node2"]).wait().exits(0).saying("fenced (killed)");
+    lab.settle("it is on again", || lab.domid("node2").is_some_and(|new| Some(new) > before.0));
+    assert_eq!(threads(lab, before.1), "", "the device model of the old one has ended");
+    lab.counts("node2");
+    lab.judge(watch);
+}
+
+#[test]
+fn reset_with_a_qdisk() {
+    let lab = fresh();
+    on_qdisk(&lab);
+    reset_starts_anew(&lab);
+}
+
+#[test]
+fn fenced_waits_for_a_qdisks_write() {
+    let lab = fresh();
+    on_qdisk(&lab);
+    off_waits_for(&lab, false);
+}
+
+#[test]
+fn fenced_waits_for_the_write_of_a_killed_qdisk() {
+    let lab = fresh();
+    on_qdisk(&lab);
+    off_waits_for(&lab, true);
+}
+
+#[test]
+fn reset_with_an_emulated_disk() {
+    let lab = fresh();
+    on_emulated_disk(&lab);
+    reset_starts_anew(&lab);
+}
+
+#[test]
+fn fenced_waits_for_an_emulated_disks_write() {
+    let lab = fresh();
+    on_emulated_disk(&lab);
+    off_waits_for(&lab, false);
+}
+
+#[test]
+fn fenced_waits_for_the_write_of_a_killed_device_model() {
+    let lab = fresh();
+    on_emulated_disk(&lab);
+    off_waits_for(&lab, true);
+}
