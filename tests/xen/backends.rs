@@ -26,11 +26,17 @@ fn on_emulated_disk(lab: &Lab) {
         ))
         .exits(0);
     let disks = format!("{}, {}", qdisk(boot, "hda"), qdisk(DISK, "hdb"));
-    let lines = format!(
-        "type = \"hvm\"\nkernel = \"\"\nramdisk = \"\"\nboot = \"c\"\nvga = \"none\"\n\
-         disk = [{disks}]\n"
+    let node = lab.node("node2");
+    let (domain, uuid, config) = (&node.domain, &node.uuid, node.config());
+    let text = format!(
+        "name = \"{domain}\"\nuuid = \"{uuid}\"\ntype = \"hvm\"\nmemory = 64\nvcpus = 1\n\
+         boot = \"c\"\nvga = \"none\"\nvnc = 0\ndisk = [{disks}]\n"
     );
-    lab.remake("node2", "", &lines);
+    let _ = lab.sh(&format!("xl destroy {domain}; until ! xl domid {domain}; do sleep 0.5; done"));
+    lab.write(&config, &text);
+    lab.blank("node2");
+    let _ = lab.sh(&format!("xl create {config}")).exits(0);
+    lab.counts("node2");
 }
 
 /// The process of node2's device model.
