@@ -4,6 +4,7 @@
 mod backends;
 mod fence;
 mod in_flight;
+mod pvh;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
