@@ -2,7 +2,7 @@
 //! paravirtual disk (qdisk), and as an emulated IDE disk of a guest with emulated hardware.
 
 use crate::{fresh, pause};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use xen_fence_tests::lab::{DISK, Lab};
 
 /// A disk for xl, by its name in the guest, that a device model serves.
@@ -91,8 +91,19 @@ fn threads(lab: &Lab, pid: u32) -> String {
 /// Freezes the disk until the device model is in the middle of a write that does not end.
 fn freeze(lab: &Lab, device_model: u32) {
     let _ = lab.sh("fsfreeze -f /srv/shared").exits(0);
-    let stuck = || threads(lab, device_model).contains(" D percpu_rwsem_wait");
-    lab.settle("the device model hangs in a write", stuck);
+    let hanging = || {
+        let threads = threads(lab, device_model);
+        let hanging = threads.lines().filter(|thread| thread.contains(" D "));
+        hanging.map(str::to_owned).collect::<Vec<_>>()
+    };
+    // A write that was begun before ends soon.
+    let stuck = || {
+        let before = hanging();
+        pause(2);
+        hanging().iter().any(|thread| before.contains(thread))
+    };
+    let seen = lab.until("", Duration::from_secs(60), stuck);
+    assert!(seen.is_ok(), "no thread hangs in a write:\n{}", threads(lab, device_model));
 }
 
 pub(crate) fn fenced_is_on_record(lab: &Lab) -> bool {
