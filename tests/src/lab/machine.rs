@@ -83,8 +83,8 @@ impl Machine {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        let control = Control::connect(&run.join("control"))?;
-        let monitor = Mutex::new(Monitor::connect(&run.join("monitor"))?);
+        let control = insist(end, || Control::connect(&run.join("control")))?;
+        let monitor = Mutex::new(insist(end, || Monitor::connect(&run.join("monitor")))?);
         let machine = Self { control, monitor, ended, pid, run: run.to_owned() };
         machine.wait_for_dom0()?;
         Ok(machine)
@@ -135,6 +135,16 @@ impl Drop for Machine {
                 nix::sys::signal::Signal::SIGKILL,
             );
             let _ = self.ended.recv_timeout(Duration::from_secs(10));
+        }
+    }
+}
+
+/// A socket has its name a moment before anybody listens there.
+fn insist<T>(end: Instant, connect: impl Fn() -> Result<T>) -> Result<T> {
+    loop {
+        match connect() {
+            Err(_) if Instant::now() < end => std::thread::sleep(Duration::from_millis(20)),
+            done => return done,
         }
     }
 }
