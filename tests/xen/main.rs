@@ -1,8 +1,10 @@
 //! The installed product on the real hypervisor: through sshd and sudo, judged by what the guests'
 //! disk and Xen itself say. `tests/xen-lab suite` runs it.
 
+mod comebacks;
 mod fence;
 mod in_flight;
+mod states;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
