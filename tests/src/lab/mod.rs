@@ -5,6 +5,7 @@
 //! from outside. One boot serves many cases: each goes back to a snapshot in which both nodes run.
 
 mod control;
+mod figures;
 mod judge;
 mod kept;
 mod machine;
@@ -12,6 +13,7 @@ mod monitor;
 mod nodes;
 
 pub use control::Script;
+pub use figures::figures;
 pub use judge::{Change, Watch};
 pub use machine::Ports;
 
@@ -105,10 +107,20 @@ impl Lab {
         let (domain, config) = (&node.domain, node.config());
         let _ =
             self.sh(&format!("xl destroy {domain}; until ! xl domid {domain}; do sleep 0.5; done"));
-        self.write(&config, &nodes::xl_config(node, extra, lines));
+        self.configure(&node.name, extra, lines);
         self.blank(&node.name);
         let _ = self.sh(&format!("xl create {config}")).exits(0);
         self.counts(&node.name);
+    }
+
+    /// Writes a node's configuration, which its next life begins with; see [`Lab::remake`].
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    #[track_caller]
+    pub fn configure(&self, node: &str, extra: &str, lines: &str) {
+        let node = self.node(node);
+        self.write(&node.config(), &nodes::xl_config(node, extra, lines));
     }
 
     /// Writes a file in dom0.
