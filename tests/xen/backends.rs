@@ -106,7 +106,7 @@ fn freeze(lab: &Lab, device_model: u32) {
     assert!(seen.is_ok(), "no thread hangs in a write:\n{}", threads(lab, device_model));
 }
 
-pub(crate) fn fenced_is_on_record(lab: &Lab) -> bool {
+fn fenced_is_on_record(lab: &Lab) -> bool {
     lab.journal().iter().any(|record| record["result"] == "fenced killed")
 }
 
