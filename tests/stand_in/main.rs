@@ -4,6 +4,7 @@
 
 mod faults;
 mod lab;
+mod recordings;
 
 use lab::Lab;
 

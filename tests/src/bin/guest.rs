@@ -2,6 +2,8 @@
 //!
 //! Every 20 ms one sector, "NAME SEQ UPTIME", through the backend in dom0. It catches SIGPWR
 //! (power off) and SIGINT (reboot), reaps, and ends with 0 for power-off and 250 for a reboot.
+//! do=poweroff, do=reboot and do=panic are what it does after twenty writes, as in
+//! tests/image/guest-init; having panicked it waits for ever, but with panic=-1 it crashes.
 
 use std::ffi::CString;
 use std::fs;
@@ -26,16 +28,15 @@ fn main() {
     xen_fence_tests::stand_in::restore_sigpipe();
     let args: Vec<String> = std::env::args().skip(1).collect();
     let value = |key: &str| {
-        args.iter().find_map(|arg| arg.strip_prefix(key)?.strip_prefix('=')).map(str::to_owned)
+        // The last of a word counts, as on a kernel's command line.
+        args.iter().rev().find_map(|arg| arg.strip_prefix(key)?.strip_prefix('=')).map(str::to_owned)
     };
     let number = |key: &str| value(key).and_then(|text| text.parse::<u64>().ok());
     for program in args.iter().filter_map(|arg| arg.strip_prefix("run=")) {
         start(program);
     }
     if args.iter().any(|arg| arg == "hang" || arg == "hang=1") {
-        loop {
-            std::thread::sleep(Duration::from_secs(3600));
-        }
+        hang();
     }
     for signal in [Signal::SIGPWR, Signal::SIGINT] {
         let action = SigAction::new(SigHandler::Handler(asked), SaFlags::empty(), SigSet::empty());
@@ -69,7 +70,25 @@ fn main() {
             seq += 1;
             write(disk, slot, &format!("{name} {seq} {:.2}\n", lived.as_secs_f64()));
         }
+        match value("do").filter(|_| seq == 20).as_deref() {
+            Some("poweroff") => std::process::exit(0),
+            Some("reboot") => std::process::exit(REBOOT),
+            Some("panic") if value("panic").as_deref() == Some("-1") => std::process::exit(1),
+            Some("panic") => hang(),
+            _ => {}
+        }
         std::thread::sleep(pace);
+    }
+}
+
+/// Deaf: it answers nobody who asks it to shut down.
+fn hang() -> ! {
+    for signal in [Signal::SIGPWR, Signal::SIGINT] {
+        // SAFETY: to ignore a signal runs no code of ours.
+        let _ = unsafe { nix::sys::signal::signal(signal, SigHandler::SigIgn) };
+    }
+    loop {
+        std::thread::sleep(Duration::from_secs(3600));
     }
 }
 

@@ -1,16 +1,21 @@
-//! The lab with the real hypervisor, for people: boots it and gives a shell in its dom0.
+//! The lab with the real hypervisor, for people: boots it, gives a shell in its dom0, records
+//! what its xl prints.
 
 use std::process::{Command, ExitCode};
-use xen_fence_tests::lab::Lab;
+use xen_fence_tests::lab::{Lab, record};
 use xen_fence_tests::{Error, Result};
 
-const USAGE: &str = "usage: xen-lab boot\n       xen-lab shell [COMMAND...]";
+const USAGE: &str =
+    "usage: xen-lab boot\n       xen-lab shell [COMMAND...]\n       xen-lab record DIRECTORY [GROUP...]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let done = match words.split_first() {
         Some((word, [])) if word == "boot" => boot(),
         Some((word, command)) if word == "shell" => shell(command),
+        Some((word, [directory, groups @ ..])) if word == "record" => {
+            raise().and_then(|lab| record(&lab, directory.as_ref(), groups))
+        }
         _ => Err(Error::new(USAGE)),
     };
     match done {

@@ -9,10 +9,12 @@ mod judge;
 mod machine;
 mod monitor;
 mod nodes;
+mod record;
 
 pub use control::Script;
 pub use judge::{Change, Watch};
 pub use machine::Ports;
+pub use record::record;
 
 use crate::error::{Doing, Error, Result};
 use crate::running::{Output, Running};

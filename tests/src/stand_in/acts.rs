@@ -80,7 +80,8 @@ pub fn ask(command: &str, id: u32) -> Result<i32, String> {
     };
     err(&format!("{verb} domain {id}\n"));
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(60) {
+    let limit = faults::delay("ask-limit", None).unwrap_or(Duration::from_secs(60));
+    while begun.elapsed() < limit {
         let record: Option<Record> = State::look()?.get(id);
         let Some(record) = record.filter(|record| !record.dying) else {
             return Err(format!("{command} failed (rc=-6)\n"));

@@ -1,0 +1,135 @@
+//! The stand-in held to the recordings of the real hypervisor: the script that made them runs in a
+//! throwaway dom0, and what it writes there is compared with them, step by step.
+//!
+//! What still differs stands in `differences`, each with its reason. The test fails for one that is
+//! not there, and for one that is there and is no more.
+
+mod differences;
+mod normal;
+
+use differences::{KNOWN, NOT_RUN};
+use normal::normal;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use xen_fence_tests::throwaway::Dom0;
+
+/// What was recorded, step by step, and for each group the domid that it began with.
+struct Recordings {
+    steps: BTreeMap<String, String>,
+    groups: Vec<(String, u32)>,
+}
+
+fn read(directory: &Path) -> Recordings {
+    let mut read = Recordings { steps: BTreeMap::new(), groups: Vec::new() };
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if let Some(step) = name.strip_suffix(".txt") {
+            let text = String::from_utf8_lossy(&fs::read(&path).unwrap()).into_owned();
+            read.steps.insert(step.to_owned(), text);
+        } else if let Some(group) = name.strip_prefix("group.") {
+            let text = fs::read_to_string(&path).unwrap();
+            let first = text.split_whitespace().find_map(|word| word.strip_prefix("first-domid="));
+            read.groups.push((group.to_owned(), first.unwrap().parse().unwrap()));
+        }
+    }
+    read
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Runs one group of the script in a throwaway dom0 of its own.
+fn replay(group: &str, first: u32) -> BTreeMap<String, String> {
+    let dom0 = Dom0::builder().bare().raise().unwrap();
+    let _ = dom0.sh("mkdir -p /lab/transcripts /run/transcripts").exits(0);
+    for entry in fs::read_dir(repository().join("tests/image/transcripts")).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        dom0.write(&format!("/lab/transcripts/{name}"), fs::read(&path).unwrap(), 0o755);
+    }
+    dom0.write("/var/lib/stand-in/next-domid", format!("{first}\n"), 0o644);
+    let record = format!("/lab/transcripts/record on-stand-in /run/transcripts {group}");
+    let output = dom0.sh(&record).exits(0);
+    assert!(!output.says("record: "), "{output}");
+    read(Path::new(&format!("/proc/{}/root/run/transcripts", dom0.init()))).steps
+}
+
+#[test]
+fn the_stand_in_does_what_was_recorded() {
+    let recorded = read(&repository().join("tests/data/xen-4.17"));
+    let (waiting, seen) = (Mutex::new(recorded.groups), Mutex::new(BTreeMap::new()));
+    // They wait more than they work.
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                loop {
+                    let next = waiting.lock().unwrap().pop();
+                    let Some((group, first)) = next else { return };
+                    if NOT_RUN.iter().all(|(not_run, _)| *not_run != group) {
+                        seen.lock().unwrap().extend(replay(&group, first));
+                    }
+                }
+            });
+        }
+    });
+    let seen = seen.into_inner().unwrap();
+    let mut wrong = Vec::new();
+    for (step, text) in &recorded.steps {
+        if NOT_RUN.iter().any(|(_, steps)| steps.contains(&step.as_str())) {
+            continue;
+        }
+        let ours = seen.get(step).map_or_else(|| "not run\n".to_owned(), |ours| normal(step, ours));
+        let found = difference(&normal(step, text), &ours);
+        let known = KNOWN.iter().find(|known| known.step == step);
+        match known {
+            None if found.is_empty() => {}
+            None => wrong.push(format!("{step} differs:\n{found}")),
+            Some(_) if found.is_empty() => wrong.push(format!("{step} differs no more")),
+            Some(known) if known.text != differences::ANYTHING && known.text != found => {
+                let known = known.text;
+                wrong.push(format!("{step} differs otherwise:\n{found}than is known:\n{known}"));
+            }
+            Some(_) => {}
+        }
+    }
+    for step in seen.keys().filter(|step| !recorded.steps.contains_key(*step)) {
+        wrong.push(format!("{step} was never recorded"));
+    }
+    for known in KNOWN.iter().filter(|known| !recorded.steps.contains_key(known.step)) {
+        wrong.push(format!("{} is known to differ, and was never recorded", known.step));
+    }
+    assert!(wrong.is_empty(), "{}\n- is what real Xen did, + the stand-in", wrong.join("\n"));
+}
+
+/// The lines that only one of the two has, in order: `-` the first, `+` the second.
+fn difference(one: &str, two: &str) -> String {
+    let (one, two): (Vec<&str>, Vec<&str>) = (one.lines().collect(), two.lines().collect());
+    // How many lines the ends of both, from here on, have in common.
+    let mut common = vec![vec![0_usize; two.len() + 1]; one.len() + 1];
+    for i in (0..one.len()).rev() {
+        for j in (0..two.len()).rev() {
+            common[i][j] = if one[i] == two[j] {
+                common[i + 1][j + 1] + 1
+            } else {
+                common[i + 1][j].max(common[i][j + 1])
+            };
+        }
+    }
+    let (mut i, mut j, mut text) = (0, 0, String::new());
+    while i < one.len() || j < two.len() {
+        if i < one.len() && j < two.len() && one[i] == two[j] {
+            (i, j) = (i + 1, j + 1);
+        } else if i < one.len() && (j == two.len() || common[i + 1][j] >= common[i][j + 1]) {
+            text += &format!("-{}\n", one[i]);
+            i += 1;
+        } else {
+            text += &format!("+{}\n", two[j]);
+            j += 1;
+        }
+    }
+    text
+}
