@@ -25,6 +25,7 @@ pub fn destroy_command(id: u32, force: bool) -> Result<i32, String> {
     match destroy::destroy(id)? {
         Ended::Done => Ok(0),
         Ended::NotFound => Err(format!("{}destroy failed (rc=-21)\n", destroy::nonexistent(id))),
+        Ended::Overtaken => Err(format!("{}destroy failed (rc=-15)\n", destroy::overtaken(id))),
         Ended::Pci => Err(format!("{}destroy failed (rc=-3)\n", destroy::pci(id))),
     }
 }

@@ -20,7 +20,42 @@ pub fn normal(step: &str, text: &str) -> String {
     if POLLED.iter().any(|polled| step.starts_with(polled)) {
         lines = stages(&lines);
     }
+    if step.starts_with("44-") {
+        either_first(&mut lines);
+    }
     lines.join("\n") + "\n"
+}
+
+/// Of two at once, which comes first is chance.
+fn either_first(lines: &mut [String]) {
+    let mut both: Vec<&mut String> =
+        lines.iter_mut().filter(|line| line.contains("t rc=") || line.contains("d rc=")).collect();
+    let mut codes: Vec<String> =
+        both.iter().filter_map(|line| Some(line.split_once("rc=")?.1.to_owned())).collect();
+    codes.sort();
+    for (line, code) in both.iter_mut().zip(codes) {
+        **line = format!("one of them: rc={code}");
+    }
+}
+
+/// Several recordings of one thing as one: every stage that any of them shows, each after the one that
+/// it was seen after.
+pub fn merged(rounds: &[String]) -> String {
+    let mut merged: Vec<&str> = Vec::new();
+    for round in rounds {
+        let mut after = 0;
+        for line in round.lines() {
+            match merged.iter().skip(after).position(|known| *known == line) {
+                Some(further) => after += further + 1,
+                None if merged.contains(&line) => {}
+                None => {
+                    merged.insert(after, line);
+                    after += 1;
+                }
+            }
+        }
+    }
+    merged.join("\n") + "\n"
 }
 
 /// Steps that list again and again while something goes on. How often a stage is seen is chance.
@@ -31,7 +66,7 @@ const POLLED: [&str; 4] = ["60-", "77-", "97-", "98-"];
 fn row(line: &str) -> Option<String> {
     let name = line.get(..40)?;
     let rest: Vec<&str> = line.get(40..)?.split_whitespace().collect();
-    let [id, memory, vcpus, state, seconds, more @ ..] = rest.as_slice() else { return None };
+    let [id, _memory, _vcpus, state, seconds, more @ ..] = rest.as_slice() else { return None };
     let is_row = state.len() == 6 && seconds.parse::<f64>().is_ok() && id.parse::<u32>().is_ok();
     let letters = state.get(2..).filter(|_| is_row)?;
     // The columns themselves are compared: where the fields begin and how wide they are.
@@ -42,7 +77,6 @@ fn row(line: &str) -> Option<String> {
     } else {
         line.get(..line.len().min(58))?.to_owned()
     };
-    let _ = (memory, vcpus);
     Some(format!("{front}     --{letters}  T{more}"))
 }
 
@@ -66,10 +100,16 @@ fn words(line: &str) -> String {
         ("tty = \"/dev/pts/", "\""),
         ("event-channel = \"", "\""),
         ("process [", "]"),
+        ("multi-queue-max-queues = \"", "\""),
     ] {
         let Some(at) = line.find(front).map(|at| at + front.len()) else { continue };
         let length = line.get(at..).and_then(|rest| rest.find(back)).unwrap_or_default();
         line.replace_range(at..at + length, "N");
+    }
+    // dom0's size, in `xl list -l`; each guest has 128 MiB.
+    if line.contains("_memkb\": ") && !line.ends_with(" 131072,") {
+        let value = line.find(": ").map_or(0, |colon| colon + 2);
+        line.replace_range(value.., "M,");
     }
     // xl uptime: H:MM:SS at the end.
     let time = line.rsplit(' ').next().unwrap_or_default();
@@ -102,21 +142,30 @@ fn relative(line: &str, first: &mut HashMap<String, i64>) -> String {
 }
 
 /// Of listings one after the other, each stage once: a row is dropped where that domain's row was
-/// the same when it was last seen.
+/// the same when it was last seen. Domids count from the first one here, and of memory that comes or
+/// goes only that it is some.
 fn stages(lines: &[String]) -> Vec<String> {
-    let mut last: HashMap<String, String> = HashMap::new();
-    let mut kept = Vec::new();
+    let mut last: HashMap<u32, String> = HashMap::new();
+    let (mut first, mut kept) = (None, Vec::new());
     for line in lines {
-        let passing = line == "--- TIME" || line.starts_with("Name  ") || line.starts_with("Domain-0 ");
-        let domid = line.get(40..46).filter(|domid| domid.trim().parse::<u32>().is_ok());
-        match domid.map(str::to_owned) {
-            _ if passing => {}
-            Some(domid) if last.get(&domid) == Some(line) => {}
-            Some(domid) => {
-                last.insert(domid, line.clone());
-                kept.push(line.clone());
-            }
-            None => kept.push(line.clone()),
+        if line == "--- TIME" || line.starts_with("Name  ") || line.starts_with("Domain-0 ") {
+            continue;
+        }
+        let Some(domid) = line.get(40..46).and_then(|domid| domid.trim().parse::<u32>().ok()) else {
+            kept.push(line.clone());
+            continue;
+        };
+        let memory = match line.get(46..52).map(str::trim) {
+            Some(whole @ ("0" | "128")) => whole,
+            _ => "some",
+        };
+        let relative = domid - *first.get_or_insert(domid);
+        let (name, rest) = (line.get(..40).unwrap_or_default(), line.get(52..).unwrap_or_default());
+        let row = format!("{name} +{relative} {memory:>6}{rest}");
+        // The end of an ordinary destroy, for an instant: 79 and 82 show it standing.
+        let instant = row.contains("(null)") && row.contains(" --p--d ") && memory == "0";
+        if !instant && last.insert(domid, row.clone()).as_ref() != Some(&row) {
+            kept.push(row);
         }
     }
     kept

@@ -1,0 +1,1 @@
+gap first-domid=31 seconds=31
