@@ -77,7 +77,8 @@ fn the_stand_in_does_what_was_recorded() {
                     let next = waiting.lock().unwrap().pop();
                     let Some((group, first)) = next else { return };
                     if NOT_RUN.iter().all(|(not_run, _)| *not_run != group) {
-                        seen.lock().unwrap().extend(replay(&group, first));
+                        let steps = replay(&group, first);
+                        seen.lock().unwrap().extend(steps);
                     }
                 }
             });
