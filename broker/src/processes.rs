@@ -8,11 +8,14 @@ use crate::acl::Node;
 use crate::clock::Moment;
 use crate::domain_config;
 use crate::media::Disks;
+use entry::{Entry, entries};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+mod entry;
 
 /// One process, told apart from a later one with the same number by its start.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,66 +115,7 @@ pub fn connection_accepted() -> Option<Moment> {
     Some(Moment::since_boot(Duration::from_millis(millis)))
 }
 
-/// One directory of /proc.
-struct Entry {
-    pid: i32,
-    parent: i32,
-    name: String,
-    state: char,
-    started: u64,
-}
-
-fn entries() -> std::io::Result<Vec<Entry>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let pid = name.to_str().and_then(|name| name.parse().ok());
-        // A process that ends while it is looked at has nothing left to write or to restart.
-        found.extend(pid.and_then(Entry::of_pid).filter(|entry| !entry.is_dead()));
-    }
-    Ok(found)
-}
-
 impl Entry {
-    fn of_pid(pid: i32) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The name stands in parentheses and may itself hold any byte, parentheses too.
-        let (head, tail) = stat.rsplit_once(") ")?;
-        let (_, name) = head.split_once(" (")?;
-        let mut fields = tail.split(' ');
-        let state = fields.next()?.chars().next()?;
-        let parent = fields.next()?.parse().ok()?;
-        // The state is field 3 of proc(5), the parent 4, the start 22.
-        let started = fields.nth(17)?.parse().ok()?;
-        Some(Self { pid, parent, name: name.to_owned(), state, started })
-    }
-
-    fn process(&self, what: String) -> Process {
-        Process { pid: self.pid, started: self.started, what }
-    }
-
-    /// A zombie has closed its files; its writes are done.
-    fn is_dead(&self) -> bool {
-        matches!(self.state, 'Z' | 'X')
-    }
-
-    fn path(&self, file: &str) -> PathBuf {
-        PathBuf::from(format!("/proc/{}/{file}", self.pid))
-    }
-
-    fn args(&self) -> Vec<String> {
-        let bytes = fs::read(self.path("cmdline")).unwrap_or_default();
-        bytes
-            .split(|byte| *byte == 0)
-            .map(|arg| String::from_utf8_lossy(arg).into_owned())
-            .filter(|arg| !arg.is_empty())
-            .collect()
-    }
-
-    fn command_line(&self) -> String {
-        self.args().join(" ")
-    }
-
     fn is_roots_xl(&self) -> bool {
         let called_xl = self.name == "xl"
             || fs::read_link(self.path("exe"))
@@ -191,11 +135,6 @@ impl Entry {
             || self.args().iter().skip(2).any(|arg| domain_config::is_of(&base.join(arg), node));
         names_config
             || self.open_files().iter().any(|file| is_monitor_log(file, node.domain().as_str()))
-    }
-
-    fn open_files(&self) -> Vec<PathBuf> {
-        let Ok(fds) = fs::read_dir(self.path("fd")) else { return Vec::new() };
-        fds.flatten().filter_map(|fd| fs::read_link(fd.path()).ok()).collect()
     }
 
     /// libxl starts qemu as `… -xen-domid N … -name NAME …`, for HVM guests and for disks of PV

@@ -2,6 +2,7 @@
 //! disk and Xen itself say. `tests/xen-lab suite` runs it.
 
 mod fence;
+mod in_flight;
 
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -10,18 +11,18 @@ use xen_fence_tests::lab::Lab;
 /// The lab for one case alone, as it was when both nodes had begun to write.
 fn fresh() -> MutexGuard<'static, Lab> {
     static LAB: OnceLock<Mutex<Lab>> = OnceLock::new();
-    let mut booted = false;
-    let boot = || {
-        let lab = Lab::boot().unwrap();
-        // They load modules and fill caches until then.
-        std::thread::sleep(Duration::from_secs(5));
-        lab.save().unwrap();
-        booted = true;
-        Mutex::new(lab)
+    let mut raised = false;
+    let raise = || {
+        raised = true;
+        Mutex::new(Lab::raise().unwrap())
     };
-    let mut lab = LAB.get_or_init(boot).lock().unwrap_or_else(PoisonError::into_inner);
-    if !booted {
+    let mut lab = LAB.get_or_init(raise).lock().unwrap_or_else(PoisonError::into_inner);
+    if !raised {
         lab.restore().unwrap();
     }
     lab
+}
+
+fn pause(seconds: u64) {
+    std::thread::sleep(Duration::from_secs(seconds));
 }

@@ -201,3 +201,48 @@ fn a_tapdisk_is_the_nodes_if_it_has_its_image_open() {
         assert_eq!(process.writes(&node), expected || silent, "{}", image.display());
     }
 }
+
+/// A process called tapdisk2 that has this file open, and whose first thread has ended while
+/// another goes on: what a killed device model is as long as a write of it does not end.
+#[expect(unsafe_code, reason = "no thread but a process's first can be ended with a safe call")]
+fn headless(image: &Path) -> i32 {
+    let image = File::create(image).unwrap();
+    // SAFETY: the child only starts a thread, which glibc allows after fork, and ends its first
+    // one by a system call; neither returns into the tests.
+    let pid = unsafe {
+        let pid = nix::libc::fork();
+        if pid == 0 {
+            let _named = fs::write("/proc/self/comm", "tapdisk2");
+            let _thread = std::thread::spawn(move || {
+                let _open = image;
+                std::thread::sleep(std::time::Duration::from_secs(60));
+            });
+            nix::libc::syscall(nix::libc::SYS_exit, 0);
+        }
+        pid
+    };
+    assert!(pid > 0);
+    let stat = format!("/proc/{pid}/stat");
+    while !fs::read_to_string(&stat).unwrap().contains("(tapdisk2) Z") {
+        std::thread::yield_now();
+    }
+    pid
+}
+
+#[test]
+fn a_killed_process_lives_as_long_as_one_of_its_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = dir.path().join("own.img");
+    let file = dir.path().join("alpha-node2.cfg");
+    fs::write(&file, format!("disk = [ 'tap:aio:{},xvda,w' ]\n", image.display())).unwrap();
+    let pid = headless(&image);
+    let found = ProcFs.writers(&with_config(Some(&file)), &[DOMID]);
+    let found = found.unwrap().into_iter().find(|process| process.pid == pid);
+    let lived = found.as_ref().is_some_and(|process| ProcFs.lives(process));
+    let child = nix::unistd::Pid::from_raw(pid);
+    nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGKILL).unwrap();
+    nix::sys::wait::waitpid(child, None).unwrap();
+    // A configuration is read only if it is root's.
+    assert!((lived, is_root()) != (false, true), "{found:?} has a thread that may write");
+    assert!(!found.is_some_and(|process| ProcFs.lives(&process)));
+}

@@ -47,7 +47,12 @@ fn shell(command: &[String]) -> Result<()> {
 }
 
 fn raise() -> Result<Lab> {
-    let lab = Lab::boot()?;
-    println!("dom0 answered after {:.1} s; node1 and node2 write", lab.booted_in.as_secs_f64());
+    let lab = Lab::raise()?;
+    match lab.booted_in {
+        Some(time) => {
+            println!("dom0 answered after {:.1} s; node1 and node2 write", time.as_secs_f64())
+        }
+        None => println!("dom0, node1 and node2 are where an earlier boot left them"),
+    }
     Ok(lab)
 }

@@ -43,6 +43,7 @@ impl Lab {
                     echo \"$before $seen $now\" >>{log}
                 }}
                 last=$now before=$up
+                sleep 0.2
             done"
         );
         let _ = self.sh(&format!(

@@ -29,6 +29,8 @@ pub(super) enum Start {
     /// From the snapshot, in a QEMU of its own: one that goes back to a snapshot by itself lets the
     /// processor's time stamp counter run on, and the hypervisor then slows its clock down.
     Resume,
+    /// From the disk as the run has left it.
+    Again,
 }
 
 const SNAPSHOT: &str = "at-first";
@@ -45,8 +47,9 @@ pub struct Ports {
 /// A dom0 that has not said a word by then will not come up. It takes half a minute.
 const BOOT: Duration = Duration::from_secs(300);
 
-/// Two for the hypervisor's guests and dom0: with one, a guest that spins starves everybody.
-const PROCESSORS: &str = "2";
+/// More cost more than they bring: where the machine has fewer to give than are asked for, those
+/// that run wait in a spin loop for those that do not.
+const PROCESSORS: &str = "1";
 
 impl Machine {
     /// Starts the machine whose files are in this directory, and returns when its dom0 answers. It
@@ -56,6 +59,7 @@ impl Machine {
         match how {
             Start::Boot => overlay(&image.join("dom0.raw"), &run.join("dom0.qcow2"))?,
             Start::Resume => drop(qemu.args(["-loadvm", SNAPSHOT])),
+            Start::Again => {}
         }
         let sockets = [run.join("control"), run.join("monitor")];
         for socket in &sockets {
@@ -105,6 +109,15 @@ impl Machine {
     /// The end of what QEMU, the hypervisor and dom0's kernel said.
     fn last_words(&self) -> String {
         format!("{}\n{}", tail(&self.run, "qemu.log"), tail(&self.run, "console.log"))
+    }
+
+    /// Switches it off as QEMU does when it is asked to, its disk whole.
+    pub(super) fn end(self) {
+        if let Ok(mut monitor) = self.monitor.lock() {
+            // QEMU may be gone before it has answered.
+            let _ = monitor.command("quit");
+        }
+        let _ = self.ended.recv_timeout(Duration::from_secs(30));
     }
 
     /// Takes the snapshot that [`Start::Resume`] resumes from.

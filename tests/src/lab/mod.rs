@@ -6,6 +6,7 @@
 
 mod control;
 mod judge;
+mod kept;
 mod machine;
 mod monitor;
 mod nodes;
@@ -33,16 +34,17 @@ pub struct Lab {
     nodes: Vec<Node>,
     image: PathBuf,
     directory: tempfile::TempDir,
-    /// How long it took until dom0 answered.
-    pub booted_in: Duration,
+    /// How long it took until dom0 answered, if it was booted.
+    pub booted_in: Option<Duration>,
 }
 
 /// Names the version of Xen to boot, as Debian names its packages; 4.17 by default.
 pub const VERSION: &str = "XEN_LAB_VERSION";
 
 impl Lab {
-    /// Boots the lab, and returns when both nodes write.
-    pub fn boot() -> Result<Self> {
+    /// Raises the lab, and returns when both nodes write. What an earlier run booted from the same
+    /// disk is taken up where it was.
+    pub fn raise() -> Result<Self> {
         let version = std::env::var(VERSION).unwrap_or_else(|_| "4.17".to_owned());
         let image = repository().join("target/xen-lab").join(version);
         let directory = tempfile::Builder::new().prefix("run-").tempdir_in(&image);
@@ -50,15 +52,37 @@ impl Lab {
             "make a directory in {}, which tests/xen-lab build makes",
             image.display()
         ))?;
-        let ports = Ports::free()?;
-        let began = Instant::now();
-        let machine = Some(Machine::start(&image, directory.path(), ports, Start::Boot)?);
-        let booted_in = began.elapsed();
         let nodes = ["node1", "node2"];
         let nodes = (1..).zip(nodes).map(|(slot, name)| Node::new("alpha", name, slot, slot));
-        let lab = Self { machine, ports, nodes: nodes.collect(), image, directory, booted_in };
+        let mut lab = Self {
+            machine: None,
+            ports: Ports::free()?,
+            nodes: nodes.collect(),
+            image,
+            directory,
+            booted_in: None,
+        };
+        if kept::take(&lab)? {
+            nodes::point_agents(&lab)?;
+            lab.restore()?;
+            return Ok(lab);
+        }
+        let began = Instant::now();
+        lab.machine = Some(lab.start_machine(Start::Boot)?);
+        lab.booted_in = Some(began.elapsed());
         nodes::furnish(&lab)?;
+        // They load modules and fill caches until then.
+        std::thread::sleep(Duration::from_secs(5));
+        let machine = lab.machine.take().ok_or_else(|| Error::new("the lab is not running"))?;
+        machine.save()?;
+        machine.end();
+        kept::keep(&lab)?;
+        lab.restore()?;
         Ok(lab)
+    }
+
+    fn start_machine(&self, how: Start) -> Result<Machine> {
+        Machine::start(&self.image, self.directory.path(), self.ports, how)
     }
 
     /// A node of the cluster.
@@ -70,6 +94,32 @@ impl Lab {
     pub fn node(&self, name: &str) -> &Node {
         let found = self.nodes.iter().find(|node| node.name == name);
         found.unwrap_or_else(|| panic!("the lab has no node {name}"))
+    }
+
+    /// Makes a node's domain anew, and returns when it writes. `extra` goes to its kernel's command
+    /// line (tests/image/guest-init), `lines` overrule its configuration's.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[track_caller]
+    pub fn remake(&self, node: &str, extra: &str, lines: &str) {
+        let node = self.node(node);
+        let (domain, config) = (&node.domain, node.config());
+        let _ =
+            self.sh(&format!("xl destroy {domain}; until ! xl domid {domain}; do sleep 0.5; done"));
+        self.write(&config, &nodes::xl_config(node, extra, lines));
+        self.blank(&node.name);
+        let _ = self.sh(&format!("xl create {config}")).exits(0);
+        self.counts(&node.name);
+    }
+
+    /// Writes a file in dom0.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    #[track_caller]
+    pub fn write(&self, path: &str, text: &str) {
+        nodes::write(self, path, text).unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Runs a shell script as root in dom0, to its end.
@@ -133,33 +183,85 @@ impl Lab {
             .to_owned()
     }
 
-    /// Takes the snapshot that [`Lab::restore`] goes back to.
-    pub fn save(&self) -> Result<()> {
-        self.machine.as_ref().map_or(Ok(()), Machine::save)
+    /// Empties a node's sector, so that what is read there next is new.
+    #[track_caller]
+    pub fn blank(&self, node: &str) {
+        let slot = self.node(node).slot;
+        let _ = self
+            .sh(&format!(
+                "dd if=/dev/zero of={DISK} bs=512 seek={slot} count=1 conv=notrunc 2>/dev/null"
+            ))
+            .exits(0);
     }
 
-    /// Goes back to the snapshot: memory, disks, hypervisor, guests, clock.
+    /// Goes back to where both nodes had begun to write: memory, disks, hypervisor, guests, clock.
     pub fn restore(&mut self) -> Result<()> {
         self.machine = None;
-        let machine = Machine::start(&self.image, self.directory(), self.ports, Start::Resume)?;
-        self.machine = Some(machine);
+        self.machine = Some(self.start_machine(Start::Resume)?);
+        Ok(())
+    }
+
+    /// Takes dom0's power away and gives it back: what its disk has not seen is lost. No node runs
+    /// when this returns.
+    pub fn cut_power(&mut self) -> Result<()> {
+        if let Some(machine) = self.machine.take() {
+            machine.end();
+        }
+        self.machine = Some(self.start_machine(Start::Again)?);
         Ok(())
     }
 
     /// Waits until this holds.
+    ///
+    /// # Errors
+    /// If it does not in this time.
     pub fn until(&self, what: &str, time: Duration, mut holds: impl FnMut() -> bool) -> Result<()> {
         let end = Instant::now() + time;
         while !holds() {
             if Instant::now() > end {
                 return Err(Error::new(format!("it did not come true in {time:?} that {what}")));
             }
-            std::thread::sleep(Duration::from_millis(200));
+            std::thread::sleep(Duration::from_millis(400));
         }
         Ok(())
     }
 
+    /// Waits up to a minute until this holds.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[track_caller]
+    pub fn settle(&self, what: &str, holds: impl FnMut() -> bool) {
+        self.until(what, Duration::from_secs(60), holds).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Takes xl's own lock in dom0 as a create does, for so many seconds: every other create waits.
+    #[track_caller]
+    pub fn hold_xls_lock(&self, seconds: u32) {
+        let hold = format!(
+            "import fcntl, time; lock = open('/var/lock/xl', 'w'); \
+             fcntl.lockf(lock, fcntl.LOCK_EX); open('/run/held', 'w').close(); time.sleep({seconds})"
+        );
+        let _ = self.sh(&format!(
+            "rm -f /run/held; python3 -c \"{hold}\" </dev/null >/dev/null 2>&1 &
+             until [ -e /run/held ]; do sleep 0.05; done"
+        ));
+    }
+
+    /// The root processes in dom0 called xl, with their arguments.
+    #[must_use]
+    #[track_caller]
+    pub fn xl_processes(&self) -> Vec<String> {
+        let listed = self.sh("pgrep -a -x xl").stdout;
+        listed.lines().map(str::to_owned).collect()
+    }
+
     fn directory(&self) -> &Path {
         self.directory.path()
+    }
+
+    fn image(&self) -> &Path {
+        &self.image
     }
 }
 

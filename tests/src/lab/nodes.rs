@@ -27,8 +27,7 @@ pub(super) fn agent() -> PathBuf {
 }
 
 /// What `xl create` reads: `extra` goes to the guest's kernel, the lines overrule the usual ones.
-#[must_use]
-pub fn xl_config(node: &Node, extra: &str, lines: &str) -> String {
+pub(super) fn xl_config(node: &Node, extra: &str, lines: &str) -> String {
     let (domain, uuid, name, slot) = (&node.domain, &node.uuid, &node.name, node.slot);
     format!(
         "name = \"{domain}\"\nuuid = \"{uuid}\"\ntype = \"pv\"\nmemory = 128\nvcpus = 1\n\
@@ -46,6 +45,7 @@ pub(super) fn furnish(lab: &Lab) -> Result<()> {
         keys.push((node.name.clone(), make_agent(lab, node)?));
         write(lab, &node.config(), &xl_config(node, "", ""))?;
     }
+    point_agents(lab)?;
     let key_of = |node: &Node| {
         let found = keys.iter().find(|(name, _)| *name == node.name);
         found.map(|(_, key)| key.clone()).unwrap_or_default()
@@ -70,22 +70,30 @@ fn make_agent(lab: &Lab, node: &Node) -> Result<String> {
     let mut keygen = Command::new("ssh-keygen");
     keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", &node.name, "-f"]).arg(&key);
     keygen.status().doing("run ssh-keygen")?;
-    let port = lab.ports.fencing;
-    let host_key = lab.image.join("host_key.pub");
-    let host_key = fs::read_to_string(&host_key).doing(format!("read {}", host_key.display()))?;
-    let known = format!("[127.0.0.1]:{port} {host_key}");
-    let settings = format!(
-        "dom0 = [\"fence-{}@127.0.0.1:{port}\"]\nidentity = \"{}\"\nknown_hosts = \"{}\"\n",
-        node.cluster,
-        key.display(),
-        etc.join("known_hosts").display(),
-    );
-    for (name, text) in [("known_hosts", known), ("agent.toml", settings)] {
-        fs::write(etc.join(name), text).doing(format!("write {name} of {}", node.name))?;
-    }
     let public = key.with_extension("pub");
     let public = fs::read_to_string(&public).doing(format!("read {}", public.display()))?;
     Ok(public.trim_end().to_owned())
+}
+
+/// Tells the nodes' agents where dom0 is in this run.
+pub(super) fn point_agents(lab: &Lab) -> Result<()> {
+    let port = lab.ports.fencing;
+    let host_key = lab.image.join("host_key.pub");
+    let host_key = fs::read_to_string(&host_key).doing(format!("read {}", host_key.display()))?;
+    for node in &lab.nodes {
+        let etc = etc(lab, &node.name);
+        let known = format!("[127.0.0.1]:{port} {host_key}");
+        let settings = format!(
+            "dom0 = [\"fence-{}@127.0.0.1:{port}\"]\nidentity = \"{}\"\nknown_hosts = \"{}\"\n",
+            node.cluster,
+            etc.join("id_ed25519").display(),
+            etc.join("known_hosts").display(),
+        );
+        for (name, text) in [("known_hosts", known), ("agent.toml", settings)] {
+            fs::write(etc.join(name), text).doing(format!("write {name} of {}", node.name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes a file in dom0.

@@ -1,0 +1,101 @@
+//! One process as proc(5) shows it: what is read of it, and whether it has ended. It decides
+//! nothing about what the process is.
+
+use super::Process;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// One directory of /proc.
+pub(super) struct Entry {
+    /// That of a thread that goes on, where the process's first has ended.
+    directory: PathBuf,
+    pub(super) pid: i32,
+    pub(super) parent: i32,
+    pub(super) name: String,
+    state: char,
+    pub(super) started: u64,
+}
+
+pub(super) fn entries() -> std::io::Result<Vec<Entry>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let pid = name.to_str().and_then(|name| name.parse().ok());
+        // A process that ends while it is looked at has nothing left to write or to restart.
+        found.extend(pid.and_then(Entry::of_pid).filter(|entry| !entry.is_dead()));
+    }
+    Ok(found)
+}
+
+/// The name in a `stat` of proc(5), and the fields from the third on.
+fn stat(directory: &Path) -> Option<(String, String)> {
+    let stat = fs::read_to_string(directory.join("stat")).ok()?;
+    // The name stands in parentheses and may itself hold any byte, parentheses too.
+    let (head, tail) = stat.rsplit_once(") ")?;
+    let (_, name) = head.split_once(" (")?;
+    Some((name.to_owned(), tail.to_owned()))
+}
+
+const fn has_ended(state: char) -> bool {
+    matches!(state, 'Z' | 'X')
+}
+
+/// A thread of a process that has not ended, with its state: one that cannot, where there is one.
+fn living_thread(process: &Path) -> Option<(PathBuf, char)> {
+    let threads = fs::read_dir(process.join("task")).ok()?.flatten().map(|entry| entry.path());
+    let states = threads.filter_map(|path| Some((stat(&path)?.1.chars().next()?, path)));
+    let living = states.filter(|(state, _)| !has_ended(*state));
+    living.min_by_key(|(state, _)| *state != 'D').map(|(state, path)| (path, state))
+}
+
+impl Entry {
+    pub(super) fn of_pid(pid: i32) -> Option<Self> {
+        let directory = PathBuf::from(format!("/proc/{pid}"));
+        let (name, fields) = stat(&directory)?;
+        let mut fields = fields.split(' ');
+        let state = fields.next()?.chars().next()?;
+        let parent = fields.next()?.parse().ok()?;
+        // The state is field 3 of proc(5), the parent 4, the start 22.
+        let started = fields.nth(17)?.parse().ok()?;
+        let mut entry = Self { directory, pid, parent, name, state, started };
+        // What a process shows is its first thread. A killed one is a zombie while others end, and
+        // one in the middle of a write ends when the write does.
+        if entry.is_dead()
+            && let Some((directory, state)) = living_thread(&entry.directory)
+        {
+            (entry.directory, entry.state) = (directory, state);
+        }
+        Some(entry)
+    }
+
+    pub(super) fn process(&self, what: String) -> Process {
+        Process { pid: self.pid, started: self.started, what }
+    }
+
+    /// A zombie none of whose threads goes on has closed its files; its writes are done.
+    pub(super) fn is_dead(&self) -> bool {
+        has_ended(self.state)
+    }
+
+    pub(super) fn path(&self, file: &str) -> PathBuf {
+        self.directory.join(file)
+    }
+
+    pub(super) fn args(&self) -> Vec<String> {
+        let bytes = fs::read(self.path("cmdline")).unwrap_or_default();
+        bytes
+            .split(|byte| *byte == 0)
+            .map(|arg| String::from_utf8_lossy(arg).into_owned())
+            .filter(|arg| !arg.is_empty())
+            .collect()
+    }
+
+    pub(super) fn command_line(&self) -> String {
+        self.args().join(" ")
+    }
+
+    pub(super) fn open_files(&self) -> Vec<PathBuf> {
+        let Ok(fds) = fs::read_dir(self.path("fd")) else { return Vec::new() };
+        fds.flatten().filter_map(|fd| fs::read_link(fd.path()).ok()).collect()
+    }
+}
