@@ -29,7 +29,10 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let value = |key: &str| {
         // The last of a word counts, as on a kernel's command line.
-        args.iter().rev().find_map(|arg| arg.strip_prefix(key)?.strip_prefix('=')).map(str::to_owned)
+        args.iter()
+            .rev()
+            .find_map(|arg| arg.strip_prefix(key)?.strip_prefix('='))
+            .map(str::to_owned)
     };
     let number = |key: &str| value(key).and_then(|text| text.parse::<u64>().ok());
     for program in args.iter().filter_map(|arg| arg.strip_prefix("run=")) {

@@ -5,8 +5,7 @@ use std::process::{Command, ExitCode};
 use xen_fence_tests::lab::{Lab, record};
 use xen_fence_tests::{Error, Result};
 
-const USAGE: &str =
-    "usage: xen-lab boot\n       xen-lab shell [COMMAND...]\n       xen-lab record DIRECTORY [GROUP...]";
+const USAGE: &str = "usage: xen-lab boot\n       xen-lab shell [COMMAND...]\n       xen-lab record DIRECTORY [GROUP...]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -14,7 +13,7 @@ fn main() -> ExitCode {
         Some((word, [])) if word == "boot" => boot(),
         Some((word, command)) if word == "shell" => shell(command),
         Some((word, [directory, groups @ ..])) if word == "record" => {
-            raise().and_then(|lab| record(&lab, directory.as_ref(), groups))
+            raise().and_then(|mut lab| record(&mut lab, directory.as_ref(), groups))
         }
         _ => Err(Error::new(USAGE)),
     };

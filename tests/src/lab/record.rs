@@ -1,4 +1,5 @@
-//! Records what xl prints in the lab: the script of tests/image/transcripts, group after group.
+//! Records what xl prints in the lab: the script of tests/image/transcripts, group after group,
+//! each from the same beginning.
 //!
 //! The recordings are what parsers and the stand-in are held to. This copies them out as they are.
 
@@ -6,77 +7,105 @@ use super::{Doing, Lab, Result};
 use crate::error::Error;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// Every group, the one after which xl is of no use last.
-const GROUPS: [&str; 17] = [
+/// Every group.
+const GROUPS: [&str; 18] = [
     "queries", "create", "destroy", "twice", "ended", "user", "pause", "rename", "backend",
-    "dying", "late", "zombie", "gap", "reboot", "hung", "migrate", "times",
+    "dying", "late", "zombie", "gap", "reboot", "hung", "migrate", "times", "nostore",
 ];
-const LAST: &str = "nostore";
 /// The longest group waits four times for a minute.
 const LONGEST: Duration = Duration::from_secs(1800);
+/// Where in dom0 they are written.
+const WRITTEN: &str = "/root/transcripts";
 
-/// Records these groups, or all, into the directory; every recording there is replaced then.
-pub fn record(lab: &Lab, directory: &Path, groups: &[String]) -> Result<()> {
+/// Records these groups, or all, into the directory. What is there is replaced; recordings that
+/// are made no more go once every group has been recorded.
+pub fn record(lab: &mut Lab, directory: &Path, groups: &[String]) -> Result<()> {
     let all = groups.is_empty();
-    let every = GROUPS.into_iter().chain([LAST]).map(str::to_owned);
-    let groups = if all { every.collect() } else { groups.to_vec() };
-    let mut failed = Vec::new();
-    for group in &groups {
+    let groups: Vec<&str> =
+        if all { GROUPS.to_vec() } else { groups.iter().map(String::as_str).collect() };
+    if let Some(unknown) = groups.iter().find(|group| !GROUPS.contains(group)) {
+        let known = GROUPS.join(", ");
+        return Err(Error::new(format!("there is no group {unknown}; there are {known}")));
+    }
+    // What did not happen as it was meant to is not to be taken for what xl does.
+    let aside = directory.with_extension("failed");
+    let (mut recorded, mut failed) = (BTreeSet::new(), Vec::new());
+    for (number, group) in groups.iter().enumerate() {
+        if number > 0 {
+            lab.restore()?;
+        }
         println!("{group}");
-        let script = format!("exec /lab/transcripts/record on-xen /root/transcripts {group}");
-        let mut script = lab.start(&script);
-        let mut waited = Duration::ZERO;
-        let output = loop {
-            match script.ends_within(Duration::from_secs(10)) {
-                Ok(output) => break output,
-                Err(again) => script = again,
-            }
-            waited += Duration::from_secs(10);
-            if waited > LONGEST {
-                return Err(Error::new(format!("{group} did not end in {LONGEST:?}")));
-            }
-        };
-        println!("{}{} s", output.all(), output.took.as_secs());
-        if output.code != 0 {
-            failed.push(group.as_str());
+        if run(lab, group)? {
+            recorded.extend(fetch(lab, directory)?);
+        } else {
+            let _ = fetch(lab, &aside)?;
+            failed.push(*group);
         }
     }
-    // What did not happen is not to be taken for what xl does.
     if !failed.is_empty() {
-        let aside = directory.with_extension("failed");
-        fetch(lab, &aside, all)?;
-        let failed = failed.join(", ");
-        return Err(Error::new(format!("not recorded: {failed}; what there is: {}", aside.display())));
+        let (failed, aside) = (failed.join(", "), aside.display());
+        return Err(Error::new(format!("not recorded: {failed}; what there is: {aside}")));
     }
-    fetch(lab, directory, all)
+    if all {
+        remove_others(directory, &recorded)?;
+    }
+    println!("recorded in {}", directory.display());
+    Ok(())
 }
 
-fn fetch(lab: &Lab, directory: &Path, all: bool) -> Result<()> {
-    let packed = lab.sh("tar -C /root/transcripts -cz . | base64 -w0").succeeded()?;
+/// Runs one group in dom0; false if it could not be brought about.
+fn run(lab: &Lab, group: &str) -> Result<bool> {
+    let mut script = lab.start(&format!("exec /lab/transcripts/record on-xen {WRITTEN} {group}"));
+    let mut waited = Duration::ZERO;
+    let output = loop {
+        match script.ends_within(Duration::from_secs(10)) {
+            Ok(output) => break output,
+            Err(again) => script = again,
+        }
+        waited += Duration::from_secs(10);
+        if waited > LONGEST {
+            return Err(Error::new(format!("{group} did not end in {LONGEST:?}")));
+        }
+    };
+    println!("{}{} s", output.all(), output.took.as_secs());
+    Ok(output.code == 0)
+}
+
+/// Copies what is written so far out of dom0, and says which files that were.
+fn fetch(lab: &Lab, directory: &Path) -> Result<Vec<String>> {
+    let packed = lab.sh(&format!("cd {WRITTEN} && tar -cz * | base64 -w0")).succeeded()?;
     let packed = BASE64.decode(packed.stdout.trim()).doing("read what dom0 packed")?;
     std::fs::create_dir_all(directory).doing(format!("make {}", directory.display()))?;
-    let old = std::fs::read_dir(directory).doing("read the directory of recordings")?;
-    for entry in old.flatten().filter(|_| all) {
-        let path = entry.path();
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".txt") || name.starts_with("group.") {
-            std::fs::remove_file(&path).doing(format!("remove {}", path.display()))?;
-        }
-    }
     let mut tar = Command::new("tar");
-    tar.args(["-xz", "--no-same-owner", "-C"]).arg(directory).stdin(Stdio::piped());
+    tar.args(["-xzv", "--no-same-owner", "-C"]).arg(directory);
+    tar.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut tar = tar.spawn().doing("run tar")?;
     if let Some(mut input) = tar.stdin.take() {
         input.write_all(&packed).doing("unpack the recordings")?;
     }
-    if !tar.wait().doing("run tar")?.success() {
+    let output = tar.wait_with_output().doing("run tar")?;
+    if !output.status.success() {
         return Err(Error::new("the recordings could not be unpacked"));
     }
-    println!("recorded in {}", directory.display());
+    Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+}
+
+/// Removes the recordings that are not among these.
+fn remove_others(directory: &Path, recorded: &BTreeSet<String>) -> Result<()> {
+    let there = std::fs::read_dir(directory).doing(format!("read {}", directory.display()))?;
+    for entry in there.flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_one = name.ends_with(".txt") || name.starts_with("group.");
+        if is_one && !recorded.contains(&name) {
+            let path = entry.path();
+            std::fs::remove_file(&path).doing(format!("remove {}", path.display()))?;
+        }
+    }
     Ok(())
 }

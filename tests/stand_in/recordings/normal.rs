@@ -151,7 +151,8 @@ fn stages(lines: &[String]) -> Vec<String> {
         if line == "--- TIME" || line.starts_with("Name  ") || line.starts_with("Domain-0 ") {
             continue;
         }
-        let Some(domid) = line.get(40..46).and_then(|domid| domid.trim().parse::<u32>().ok()) else {
+        let Some(domid) = line.get(40..46).and_then(|domid| domid.trim().parse::<u32>().ok())
+        else {
             kept.push(line.clone());
             continue;
         };
