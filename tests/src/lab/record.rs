@@ -1,9 +1,9 @@
-//! Records what xl prints in the lab: the script of tests/image/transcripts, group after group,
+//! Records what xl prints in the lab: the script of tests/transcripts, group after group,
 //! each from the same beginning.
 //!
 //! The recordings are what parsers and the stand-in are held to. This copies them out as they are.
 
-use super::{Doing, Lab, Result};
+use super::{Doing, Lab, Result, nodes, repository};
 use crate::error::Error;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
@@ -20,7 +20,8 @@ const GROUPS: [&str; 18] = [
 ];
 /// The longest group waits four times for a minute.
 const LONGEST: Duration = Duration::from_secs(1800);
-/// Where in dom0 they are written.
+/// Where in dom0 the scripts are, and where they write.
+const SCRIPTS: &str = "/root/scripts";
 const WRITTEN: &str = "/root/transcripts";
 
 /// Records these groups, or all, into the directory. What is there is replaced; recordings that
@@ -61,7 +62,14 @@ pub fn record(lab: &mut Lab, directory: &Path, groups: &[String]) -> Result<()> 
 
 /// Runs one group in dom0; false if it could not be brought about.
 fn run(lab: &Lab, group: &str) -> Result<bool> {
-    let mut script = lab.start(&format!("exec /lab/transcripts/record on-xen {WRITTEN} {group}"));
+    let scripts = repository().join("tests/transcripts");
+    let _ = lab.sh(&format!("mkdir -p {SCRIPTS}")).succeeded()?;
+    for name in ["record", "on-xen", "steps-commands", "steps-states"] {
+        let path = scripts.join(name);
+        let text = std::fs::read_to_string(&path).doing(format!("read {}", path.display()))?;
+        nodes::write(lab, &format!("{SCRIPTS}/{name}"), &text)?;
+    }
+    let mut script = lab.start(&format!("exec bash {SCRIPTS}/record on-xen {WRITTEN} {group}"));
     let mut waited = Duration::ZERO;
     let output = loop {
         match script.ends_within(Duration::from_secs(10)) {

@@ -52,7 +52,7 @@ fn repository() -> PathBuf {
 fn replay(group: &str, first: u32) -> BTreeMap<String, String> {
     let dom0 = Dom0::builder().bare().raise().unwrap();
     let _ = dom0.sh("mkdir -p /lab/transcripts /run/transcripts").exits(0);
-    for entry in fs::read_dir(repository().join("tests/image/transcripts")).unwrap() {
+    for entry in fs::read_dir(repository().join("tests/transcripts")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         dom0.write(&format!("/lab/transcripts/{name}"), fs::read(&path).unwrap(), 0o755);
