@@ -3,7 +3,8 @@
 //! Every 20 ms one sector, "NAME SEQ UPTIME", through the backend in dom0. It catches SIGPWR
 //! (power off) and SIGINT (reboot), reaps, and ends with 0 for power-off and 250 for a reboot.
 //! do=poweroff, do=reboot and do=panic are what it does after twenty writes, as in
-//! tests/image/guest-init; having panicked it waits for ever, but with panic=-1 it crashes.
+//! tests/image/guest-init; having panicked it waits for ever, but with panic=-1 it crashes. With
+//! poweroff=nobody SIGPWR is caught, and nobody acts on it.
 
 use std::ffi::CString;
 use std::fs;
@@ -49,6 +50,8 @@ fn main() {
     let own = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = value("hostname").unwrap_or_else(|| own.trim().to_owned());
     let slot = number("slot").unwrap_or(0);
+    // Whether anybody acts on a request to power off.
+    let heard = value("poweroff").as_deref() != Some("nobody");
     let pace = Duration::from_millis(number("every").unwrap_or(20));
     let disk = std::env::var("XVDA_FD").ok().and_then(|fd| fd.parse::<i32>().ok());
     let (begun, mut seq) = (Instant::now(), 0_u64);
@@ -56,7 +59,7 @@ fn main() {
         let lived = begun.elapsed();
         let over = |key| number(key).is_some_and(|ms| lived >= Duration::from_millis(ms));
         let asked = ASKED.load(Ordering::Relaxed);
-        if asked >= 0 {
+        if asked == REBOOT || (asked == 0 && heard) {
             std::process::exit(asked);
         }
         if over("reboot-after") {
@@ -71,7 +74,7 @@ fn main() {
         reap();
         if let Some(disk) = disk {
             seq += 1;
-            write(disk, slot, &format!("{name} {seq} {:.2}\n", lived.as_secs_f64()));
+            write(disk, heard, slot, &format!("{name} {seq} {:.2}\n", lived.as_secs_f64()));
         }
         match value("do").filter(|_| seq == 20).as_deref() {
             Some("poweroff") => std::process::exit(0),
@@ -96,7 +99,7 @@ fn hang() -> ! {
 }
 
 /// One sector, and its answer: a write that is held up holds the guest up.
-fn write(disk: i32, slot: u64, text: &str) {
+fn write(disk: i32, heard: bool, slot: u64, text: &str) {
     let mut request = slot.to_le_bytes().to_vec();
     request.extend(text.bytes());
     request.resize(8 + 512, b' ');
@@ -104,7 +107,7 @@ fn write(disk: i32, slot: u64, text: &str) {
         // Interrupted by a request from dom0, it is asked again: one answer a write.
         while matches!(recv(disk, &mut [0], MsgFlags::empty()), Err(nix::Error::EINTR)) {
             let asked = ASKED.load(Ordering::Relaxed);
-            if asked >= 0 {
+            if asked == REBOOT || (asked == 0 && heard) {
                 std::process::exit(asked);
             }
         }

@@ -113,7 +113,7 @@ pub fn destroy(id: u32) -> Result<Ended, String> {
     Ok(Ended::Done)
 }
 
-/// The stages of T77: running; named and paused; backends gone; nameless, its memory going.
+/// The stages of T77: running; named and paused; backends gone; nameless; its memory going.
 fn in_stages(record: &Record, slow: Duration) -> Result<(), String> {
     let id = record.id;
     thread::sleep(slow / 10);
@@ -129,11 +129,10 @@ fn in_stages(record: &Record, slow: Duration) -> Result<(), String> {
     }
     State::change()?.update(id, |record| record.backends = false)?;
     thread::sleep(slow / 4);
-    State::change()?.update(id, |record| {
-        record.name = None;
-        record.mem = record.mem * 2 / 5;
-    })?;
-    thread::sleep(slow / 4);
+    State::change()?.update(id, |record| record.name = None)?;
+    thread::sleep(slow / 12);
+    State::change()?.update(id, |record| record.mem = record.mem * 2 / 5)?;
+    thread::sleep(slow / 6);
     Ok(())
 }
 
