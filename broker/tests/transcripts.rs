@@ -101,8 +101,9 @@ fn every_recorded_row_is_understood() {
             }
         }
     }
-    // So many there are in the recordings; fewer would mean that this test has stopped looking.
-    assert!(rows > 100 && dying >= 4 && nameless >= 6, "{rows}, {dying}, {nameless}");
+    // So many there are in the recordings; fewer would mean that this test has stopped looking, or
+    // that no listing fell into the moment in which a domain without a name lives.
+    assert!(rows > 100 && dying >= 3 && nameless > dying, "{rows}, {dying}, {nameless}");
 }
 
 fn rows_of(name: &str) -> Vec<Row> {
@@ -130,9 +131,14 @@ fn a_corpse_is_found_by_its_uuid() {
 /// No UUID changes while a domain is destroyed, rebooted, saved or restored.
 #[test]
 fn a_domain_keeps_its_uuid_in_every_stage() {
-    for step in ["60-reboot-live-kernel", "77-list-during-destroy", "97-save-restore"] {
-        let rows = rows_of(&format!("{step}.txt"));
-        assert!(rows.len() > 3, "{step}: {rows:?}");
-        assert!(rows.iter().all(|row| row.uuid == rows[0].uuid), "{step}: {rows:?}");
+    let steps = ["60-reboot-live-kernel", "77-list-during-destroy-", "97-save-restore"];
+    let listed =
+        |transcript: &Transcript| steps.iter().any(|step| transcript.name.starts_with(step));
+    let transcripts: Vec<Transcript> = transcripts().into_iter().filter(listed).collect();
+    assert!(transcripts.len() > steps.len());
+    for Transcript { name, .. } in &transcripts {
+        let rows = rows_of(name);
+        assert!(rows.len() > 3, "{name}: {rows:?}");
+        assert!(rows.iter().all(|row| row.uuid == rows[0].uuid), "{name}: {rows:?}");
     }
 }

@@ -225,8 +225,8 @@ mod tests {
     #[test]
     fn every_state_that_xl_prints_is_read_and_no_other() {
         for living in [
-            "r-----", "-b----", "--p---", "---s--", "---sr-", "--psr-", "---ss-", "--pss-",
-            "---sc-", "---s?-",
+            "r-----", "-b----", "--p---", "-bp---", "---s--", "---sr-", "--psr-", "---ss-",
+            "--pss-", "---sc-", "---s?-",
         ] {
             assert_eq!(RowState::parse(living), Ok(RowState::Living), "{living}");
         }
