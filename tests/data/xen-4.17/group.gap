@@ -1,1 +1,1 @@
-gap first-domid=31 seconds=31
+gap first-domid=3 seconds=27

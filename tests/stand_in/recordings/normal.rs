@@ -156,10 +156,8 @@ fn stages(lines: &[String]) -> Vec<String> {
             kept.push(line.clone());
             continue;
         };
-        let memory = match line.get(46..52).map(str::trim) {
-            Some(whole @ ("0" | "128")) => whole,
-            _ => "some",
-        };
+        let whole = line.get(46..52).map(str::trim).filter(|memory| matches!(*memory, "0" | "128"));
+        let memory = whole.unwrap_or("some");
         let relative = domid - *first.get_or_insert(domid);
         let (name, rest) = (line.get(..40).unwrap_or_default(), line.get(52..).unwrap_or_default());
         let row = format!("{name} +{relative} {memory:>6}{rest}");
