@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD as BASE64;
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub fn record(lab: &mut Lab, directory: &Path, groups: &[String]) -> Result<()> 
         return Err(Error::new(format!("there is no group {unknown}; there are {known}")));
     }
     // What did not happen as it was meant to is not to be taken for what xl does.
-    let aside = directory.with_extension("failed");
+    let aside = PathBuf::from(format!("{}.failed", directory.display()));
     let (mut recorded, mut failed) = (BTreeSet::new(), Vec::new());
     for (number, group) in groups.iter().enumerate() {
         if number > 0 {
