@@ -189,6 +189,7 @@ fn creates_that_wait_or_fail() {
         lab.ok("for i in $(seq 60); do xl list | tail -n +3; sleep 0.02; done | cut -c1-69 | uniq");
     let wanted = [
         "(null)                                       2     0     0     --p---",
+        "node1                                        2     0     0     --p---",
         "node1                                        2   128     0     --p---",
         "node1                                        2   128     1     --p---",
         "node1                                        2   128     1     ------",
