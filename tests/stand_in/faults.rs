@@ -115,10 +115,11 @@ fn a_guest_that_reboots_itself_t60_t61() {
     );
     let monitor = lab.ok("pgrep -x xl; pgrep -f '[x]l create -q /etc/xen/node1.cfg'");
     assert_eq!(monitor.lines().count(), 2, "the monitor waits in the gap: {monitor}");
-    lab.ok("sleep 2.5");
+    let not_yet = "xl list node1 2>&1 | grep -qE -- '--p---|rc=-6'";
+    lab.ok(&format!("for i in $(seq 100); do {not_yet} || break; sleep 0.1; done"));
     let again = "node1                                        6   128     1     ------       4.0";
     lab.replay("xl list", 0, &rows(&[again]), "");
-    lab.ok("xl destroy node1; sleep 0.1");
+    lab.ok("xl destroy node1; for i in $(seq 50); do pgrep -x xl || break; sleep 0.1; done");
     assert_eq!(lab.sh("pgrep -x xl").code, 1, "destroyed by another: the monitor goes");
 }
 

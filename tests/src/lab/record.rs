@@ -117,3 +117,22 @@ fn remove_others(directory: &Path, recorded: &BTreeSet<String>) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_recordings_are_removed_and_only_those_that_were_not_made() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["01-list.txt", "02-old.txt", "group.queries", "group.old", "README.md"] {
+            std::fs::write(directory.path().join(name), "").unwrap();
+        }
+        let recorded = ["01-list.txt", "group.queries"].map(str::to_owned).into();
+        remove_others(directory.path(), &recorded).unwrap();
+        let left = std::fs::read_dir(directory.path()).unwrap();
+        let left = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let left: BTreeSet<String> = left.collect();
+        assert_eq!(left, ["01-list.txt", "README.md", "group.queries"].map(str::to_owned).into());
+    }
+}
