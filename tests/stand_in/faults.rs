@@ -76,7 +76,7 @@ fn a_write_lands_after_destroy_t79() {
 #[test]
 fn stages_of_a_destroy_t77() {
     let lab = two_nodes();
-    lab.ok("stand-in fault slow-destroy 1200 node1; xl destroy node1 > /mnt/out 2>&1 &");
+    lab.ok("stand-in fault slow-destroy 2400 node1; xl destroy node1 > /mnt/out 2>&1 &");
     let mut seen = Vec::new();
     for _ in 0..200 {
         let list = lab.ok("xl list");
@@ -180,14 +180,14 @@ fn xenstored_is_dead_t99() {
 #[test]
 fn creates_that_wait_or_fail() {
     let lab = Lab::new(1);
-    lab.ok("stand-in fault hold-lock 400");
+    lab.ok("stand-in fault hold-lock 1500");
     let took =
         lab.ok("a=$(date +%s%3N); xl create -q /etc/xen/node1.cfg; echo $(($(date +%s%3N) - a))");
     assert!(took.trim().parse::<u64>().unwrap() >= 300, "{took}");
-    lab.ok("xl destroy node1; stand-in fault create-delay 900; xl create -q /etc/xen/node1.cfg \
+    lab.ok("xl destroy node1; stand-in fault create-delay 2400; xl create -q /etc/xen/node1.cfg \
          > /mnt/out 2>&1 &");
     let rows =
-        lab.ok("for i in $(seq 60); do xl list | tail -n +3; sleep 0.02; done | cut -c1-69 | uniq");
+        lab.ok("for i in $(seq 60); do xl list | tail -n +3; sleep 0.06; done | cut -c1-69 | uniq");
     let wanted = [
         "(null)                                       2     0     0     --p---",
         "node1                                        2     0     0     --p---",
