@@ -67,7 +67,9 @@ fn replay(group: &str, first: u32) -> BTreeMap<String, String> {
 #[test]
 fn the_stand_in_does_what_was_recorded() {
     let recorded = read(&repository().join("tests/data/xen-4.17"));
-    let (waiting, seen) = (Mutex::new(recorded.groups), Mutex::new(BTreeMap::new()));
+    let groups = recorded.groups.into_iter();
+    let groups = groups.filter(|(group, _)| NOT_RUN.iter().all(|(not_run, _)| not_run != group));
+    let (waiting, seen) = (Mutex::new(groups.collect()), Mutex::new(BTreeMap::new()));
     // They wait more than they work; those that wait longest begin first, at the end of the list.
     groups_by_wait(&waiting);
     std::thread::scope(|scope| {
@@ -75,37 +77,29 @@ fn the_stand_in_does_what_was_recorded() {
             scope.spawn(|| {
                 loop {
                     let next = waiting.lock().unwrap().pop();
-                    let Some((group, first)) = next else { return };
-                    if NOT_RUN.iter().all(|(not_run, _)| *not_run != group) {
-                        let steps = replay(&group, first);
-                        seen.lock().unwrap().extend(steps);
-                    }
+                    let Some(group) = next else { return };
+                    let steps = replay(&group.0, group.1);
+                    seen.lock().unwrap().insert(group, steps);
                 }
             });
         }
     });
-    let recorded = comparable(&recorded.steps);
-    let seen = comparable(&seen.into_inner().unwrap());
-    let mut wrong = Vec::new();
-    for (step, text) in &recorded {
-        let ours = seen.get(step).map_or("not run\n", String::as_str);
-        let found = difference(text, ours);
-        let known = KNOWN.iter().find(|known| known.step == step);
-        match known {
-            None if found.is_empty() => {}
-            None => wrong.push(format!("{step} differs:\n{found}")),
-            Some(known) if known.sometimes && only(&found, known.text) => {}
-            Some(_) if found.is_empty() => wrong.push(format!("{step} differs no more")),
-            Some(known) if known.text != differences::ANYTHING && known.text != found => {
-                let known = known.text;
-                wrong.push(format!("{step} differs otherwise:\n{found}than is known:\n{known}"));
+    let recorded = comparable(recorded.steps.iter());
+    let mut seen = seen.into_inner().unwrap();
+    // A machine with much else to do gets to some things too late: what differs is done again.
+    for _ in 0..2 {
+        for ((group, first), steps) in &mut seen {
+            let ours = comparable(steps.iter());
+            if ours.iter().any(|(step, ours)| compare(step, recorded.get(step), ours).is_some()) {
+                *steps = replay(group, *first);
             }
-            Some(known) if known.why.is_empty() => wrong.push(format!("{step} differs, and why?")),
-            Some(_) => {}
         }
     }
-    for step in seen.keys().filter(|step| !recorded.contains_key(*step)) {
-        wrong.push(format!("{step} was never recorded"));
+    let seen = comparable(seen.values().flatten());
+    let mut wrong: Vec<String> =
+        seen.iter().filter_map(|(step, ours)| compare(step, recorded.get(step), ours)).collect();
+    for step in recorded.keys().filter(|step| !seen.contains_key(*step)) {
+        wrong.push(format!("{step} was not run"));
     }
     for known in KNOWN.iter().filter(|known| !recorded.contains_key(known.step)) {
         wrong.push(format!("{} is known to differ, and was never recorded", known.step));
@@ -113,8 +107,28 @@ fn the_stand_in_does_what_was_recorded() {
     assert!(wrong.is_empty(), "{}\n- is what real Xen did, + the stand-in", wrong.join("\n"));
 }
 
+/// What of one step is not as it was recorded, and not known either.
+fn compare(step: &str, recorded: Option<&String>, ours: &str) -> Option<String> {
+    let Some(recorded) = recorded else { return Some(format!("{step} was never recorded")) };
+    let found = difference(recorded, ours);
+    match KNOWN.iter().find(|known| known.step == step) {
+        None if found.is_empty() => None,
+        None => Some(format!("{step} differs:\n{found}")),
+        Some(known) if known.sometimes && only(&found, known.text) => None,
+        Some(_) if found.is_empty() => Some(format!("{step} differs no more")),
+        Some(known) if known.text != differences::ANYTHING && known.text != found => {
+            let known = known.text;
+            Some(format!("{step} differs otherwise:\n{found}than is known:\n{known}"))
+        }
+        Some(known) if known.why.is_empty() => Some(format!("{step} differs, and why?")),
+        Some(_) => None,
+    }
+}
+
 /// Every step that is compared, as it is compared; the rounds of one step are one.
-fn comparable(steps: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+fn comparable<'a>(
+    steps: impl Iterator<Item = (&'a String, &'a String)>,
+) -> BTreeMap<String, String> {
     let mut rounds: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (step, text) in steps {
         if NOT_RUN.iter().any(|(_, steps)| steps.contains(&step.as_str())) {
