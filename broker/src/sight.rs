@@ -63,9 +63,7 @@ impl Sight {
             (false, false) => Power::Unknown,
         }
     }
-}
 
-impl Sight {
     /// What stands against taking the node for off, besides a domain that lives.
     #[must_use]
     pub fn obstacle(&self) -> Option<String> {

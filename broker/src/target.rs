@@ -112,9 +112,20 @@ impl Kinship {
         match name.strip_prefix(expected) {
             Some("" | "--incoming") => Self::Same,
             Some("--migratedaway") => Self::Shell,
+            Some(suffix) if is_set_aside(suffix) => Self::Same,
             Some(_) | None => Self::None,
         }
     }
+}
+
+/// Whether this is what xl appends for `rename-restart`: `-20261121T1249Z`, the time in UTC (xl.cfg(5)
+/// and our recordings). The domain was shut down before; its backends may still write.
+fn is_set_aside(suffix: &str) -> bool {
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let time = suffix.strip_prefix('-').and_then(|rest| rest.strip_suffix('Z'));
+    time.and_then(|time| time.split_once('T')).is_some_and(|(day, minute)| {
+        (day.len(), minute.len()) == (8, 4) && digits(day) && digits(minute)
+    })
 }
 
 #[cfg(test)]
@@ -162,20 +173,21 @@ pub(crate) mod tests {
             row(4, "", UUID, true),
             row(5, "alpha-node2--incoming", UUID, false),
             row(6, "alpha-node2--migratedaway", UUID, false),
+            row(9, "alpha-node2-20261121T0832Z", UUID, false),
             row(7, "beta-db1", OTHER, false),
             row(8, "", OTHER, true),
         ];
-        assert_eq!(find_in(rows), Ok(vec![3, 4, 5, 6]));
+        assert_eq!(find_in(rows), Ok(vec![3, 4, 5, 6, 9]));
         assert_eq!(find_in(vec![]), Ok(vec![]));
     }
 
     #[test]
     fn a_contradiction_between_name_and_uuid_touches_nothing() {
-        for name in ["alpha-node1", "alpha-node22", "ALPHA-NODE2", "alpha-node2-20261121T0832Z"] {
+        for name in ["alpha-node1", "alpha-node22", "ALPHA-NODE2", "alpha-node2-20261121T083Z"] {
             let rows = vec![row(3, "alpha-node2", UUID, false), row(4, name, UUID, false)];
             assert!(matches!(find_in(rows), Err(Ambiguous::OtherName { domid: 4, .. })), "{name}");
         }
-        for name in ["alpha-node2", "alpha-node2--incoming"] {
+        for name in ["alpha-node2", "alpha-node2--incoming", "alpha-node2-20261121T0832Z"] {
             let rows = vec![row(4, name, OTHER, false)];
             assert!(matches!(find_in(rows), Err(Ambiguous::OtherUuid { domid: 4, .. })), "{name}");
         }

@@ -4,6 +4,7 @@
 mod error;
 pub mod lab;
 mod running;
+pub mod series;
 pub mod stand_in;
 pub mod throwaway;
 

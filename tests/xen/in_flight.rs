@@ -4,10 +4,11 @@
 use crate::{fresh, pause};
 use xen_fence_tests::lab::Lab;
 
-/// Freezes the disk, until a write of each node hangs in dom0.
+/// Freezes the disk, and waits until a write of each node hangs in dom0.
 fn freeze(lab: &Lab) {
     let _ = lab.sh("fsfreeze -f /srv/shared").exits(0);
-    pause(3);
+    let hanging = "cat /proc/[0-9]*/stat 2>/dev/null | grep -ac ') D '";
+    lab.settle("both hang in a write", || lab.sh(hanging).stdout.trim() == "2");
 }
 
 fn thaw(lab: &Lab) {
@@ -41,6 +42,21 @@ fn fenced_waits_for_the_write_to_land() {
 }
 
 #[test]
+fn a_limit_that_comes_first_is_a_failure_with_its_reason() {
+    let lab = fresh();
+    freeze(&lab);
+    let off = lab.ask("node1", &["off", "node2", "--timeout", "12"]).wait().exits(7);
+    let off = off.saying("still dying");
+    assert!(!off.says("node2 fenced"), "{off}");
+    let _ = lab.ask("node1", &["status", "node2"]).wait().saying("still dying").saying("unknown");
+    // Promise 3: the proof goes on without the agent.
+    assert!(!fenced_is_on_record(&lab));
+    thaw(&lab);
+    lab.settle("the death is proven and recorded", || fenced_is_on_record(&lab));
+    let _ = lab.ask("node1", &["status", "node2"]).wait().exits(0).saying("off");
+}
+
+#[test]
 fn a_corpse_beside_a_new_domain_of_the_same_name() {
     let lab = fresh();
     let watch = lab.watch("node2");
@@ -60,4 +76,20 @@ fn a_corpse_beside_a_new_domain_of_the_same_name() {
     let _ = off.wait().exits(0).saying("fenced (killed)");
     assert!(lab.rows("node2").is_empty(), "{}", lab.listing());
     lab.judge(watch);
+}
+
+#[test]
+fn a_reset_powers_on_only_after_the_write_has_landed() {
+    let lab = fresh();
+    let watch = lab.watch("node2");
+    freeze(&lab);
+    let mut reset = lab.ask("node1", &["reset", "node2"]);
+    lab.settle("its domain is dying", || lab.domid("node2").is_none());
+    pause(6);
+    assert!(reset.is_running(), "{}", reset.wait());
+    assert_eq!(lab.domid("node2"), None, "nothing was started beside the corpse");
+    thaw(&lab);
+    let _ = reset.wait().exits(0).saying("fenced (killed)").saying("started");
+    lab.judge(watch);
+    lab.counts("node2");
 }

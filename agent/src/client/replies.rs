@@ -30,6 +30,8 @@ pub(super) struct Replies<'a> {
     pub(super) deadline: Deadline,
     buffer: LineBuffer,
     lines: usize,
+    /// What dom0 said last that it waits for, since it may have heard `go`.
+    waiting_for: Option<String>,
 }
 
 impl<'a> Replies<'a> {
@@ -46,6 +48,7 @@ impl<'a> Replies<'a> {
             deadline: terms.deadline,
             buffer: LineBuffer::new(MAX_REPLY_LINE),
             lines: 0,
+            waiting_for: None,
         }
     }
 
@@ -68,7 +71,10 @@ impl<'a> Replies<'a> {
                             course.warn(&said);
                             course.tell(&said);
                         }
-                        Note::Progress => course.tell(&said),
+                        Note::Progress => {
+                            course.tell(&said);
+                            self.waiting_for = Some(said);
+                        }
                         Note::Journal
                         | Note::State
                         | Note::Config
@@ -209,7 +215,10 @@ impl<'a> Replies<'a> {
         } else {
             format!("{node} may or may not be dead")
         };
-        Error::new(kind, format!("outcome unknown, {what}: {message}"))
+        // The reason, as far as anybody knows it; where one line is all that is shown, this is it.
+        let last = self.waiting_for.as_ref();
+        let last = last.map_or_else(String::new, |said| format!("; the last word of {said}"));
+        Error::new(kind, format!("outcome unknown, {what}: {message}{last}"))
             .hint(format!("dom0 finishes and records what it began: ask `xen-fence status {node}`"))
             .hint("on dom0, `xen-fence-admin log` shows what became of it")
     }

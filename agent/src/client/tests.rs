@@ -246,6 +246,20 @@ fn notes_before_an_answer_are_warnings() {
 }
 
 #[test]
+fn an_unknown_outcome_tells_what_dom0_was_waiting_for() {
+    for turn in [IsSilent, Ends, Breaks] {
+        let note = says("note progress domain 2 is still dying");
+        let outcome = run(Action::Off, &[ready(), note, turn]);
+        let message = &outcome.error().message;
+        assert!(message.starts_with("outcome unknown, node2 may or may not be dead"), "{message}");
+        assert!(message.ends_with("; the last word of xen1: domain 2 is still dying"), "{message}");
+    }
+    let before = says("note progress another request holds the cluster's lock");
+    let outcome = run(Action::Off, &[before, ready(), IsSilent]);
+    assert!(!outcome.error().message.contains("lock"), "that was over: {:?}", outcome.error());
+}
+
+#[test]
 fn silence_before_the_brokers_first_line_has_a_hint() {
     for (turns, hinted) in [
         (vec![IsSilent], true),

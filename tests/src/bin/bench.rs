@@ -7,6 +7,7 @@
 use serde_json::Value;
 use std::process::{Command, ExitCode};
 use std::time::Instant;
+use xen_fence_tests::series::{Series, broker, table};
 use xen_fence_tests::throwaway::{Dom0, Error, Result};
 
 const SELF: &str = "/usr/lib/stand-in/bench";
@@ -29,36 +30,6 @@ fn main() -> ExitCode {
 
 fn rounds(word: Option<String>) -> usize {
     word.and_then(|word| word.parse().ok()).unwrap_or(30)
-}
-
-/// One of the three, in milliseconds, a round each.
-struct Series {
-    name: String,
-    millis: Vec<f64>,
-}
-
-impl Series {
-    fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), millis: Vec::new() }
-    }
-
-    fn at(&self, share: f64) -> f64 {
-        let mut sorted = self.millis.clone();
-        sorted.sort_by(f64::total_cmp);
-        let last = sorted.len().saturating_sub(1);
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            clippy::cast_precision_loss,
-            reason = "an index of a short list"
-        )]
-        let index = (last as f64 * share).round() as usize;
-        sorted.get(index).copied().unwrap_or(f64::NAN)
-    }
-
-    fn median(&self) -> f64 {
-        self.at(0.5)
-    }
 }
 
 /// Raises the dom0, has the rounds run in node1, and prints what came of them.
@@ -102,40 +73,12 @@ fn compare(rounds: usize) -> Result<()> {
     table("\nWhere the agent's time goes (phases of the same runs):", &series, |name| {
         name.starts_with("agent: ")
     });
-    table("\nWhere the broker's time goes (from its records):", &broker(&dom0), |_| true);
+    table(
+        "\nWhere the broker's time goes (from its records):",
+        &broker(&dom0.journal("alpha")),
+        |_| true,
+    );
     Ok(())
-}
-
-fn table(title: &str, series: &[Series], wanted: impl Fn(&str) -> bool) {
-    if !title.is_empty() {
-        println!("{title}");
-    }
-    println!("{:>9} {:>9} {:>9}", "median ms", "min", "p90");
-    for one in series.iter().filter(|one| wanted(&one.name)) {
-        let name = one.name.trim_start_matches("agent: ");
-        println!("{:>9.1} {:>9.1} {:>9.1}  {name}", one.median(), one.at(0.0), one.at(0.9));
-    }
-}
-
-/// The steps in the broker's outcomes, each by its own length.
-fn broker(dom0: &Dom0) -> Vec<Series> {
-    let mut series: Vec<Series> = Vec::new();
-    for record in dom0.journal("alpha") {
-        let off = record["event"] == "outcome" && record["action"] == "off";
-        let mut before = 0.0;
-        for phase in record["phases"].as_array().into_iter().flatten().filter(|_| off) {
-            let name = phase[0].as_str().unwrap_or_default();
-            let at = phase[1].as_f64().unwrap_or_default() / 1000.0;
-            let position = series.iter().position(|one| one.name == name);
-            let position = position.unwrap_or_else(|| {
-                series.push(Series::new(name));
-                series.len() - 1
-            });
-            series[position].millis.push(at - before);
-            before = at;
-        }
-    }
-    series
 }
 
 const FENCE: &str = "xen-fence off node2, its death proven";

@@ -145,6 +145,28 @@ impl Lab {
         (domid.code == 0).then(|| domid.stdout.trim().parse().ok())?
     }
 
+    /// What a dom0 with both nodes has: its processes, its rows, what xenstore knows, locks. The
+    /// numbers of domains and processes, which are new each time, are left out.
+    ///
+    /// # Panics
+    /// If dom0 does not answer.
+    #[must_use]
+    #[track_caller]
+    pub fn inventory(&self) -> String {
+        let numbers = ["node1", "node2"].map(|node| self.domid(node).unwrap_or_default());
+        let unnumbered = numbers.map(|number| format!("-e 's#/{number}\\(/\\|$\\)#/N\\1#g'"));
+        let script = format!(
+            "ps --ppid 2 -p 2 --deselect -o user=,args= | grep -vE ' (/bin/bash|bash|ps|sort|grep|sed|dd|tr|sleep) ?.*' |
+             sed -e 's/ [^ ]* startups/ startups/' | sort
+             xl list | sed 1d | awk '{{ print \"row\", $1, NF }}' | sort
+             xenstore-ls -f | sed -e 's/ = .*//' | grep -vE '^/local/domain/0/(device-model|memory)' | sed {} | sort -u
+             ls -A /run/lock /run/xen-hotplug 2>&1 | sed 's/^total.*//' | sort
+             losetup -a | sort",
+            unnumbered.join(" ")
+        );
+        self.sh(&script).stdout
+    }
+
     /// Asserts that a node is seen to write, within two minutes.
     #[track_caller]
     pub fn counts(&self, node: &str) {

@@ -5,6 +5,7 @@
 //! from outside. One boot serves many cases: each goes back to a snapshot in which both nodes run.
 
 mod control;
+mod figures;
 mod judge;
 mod kept;
 mod machine;
@@ -13,6 +14,7 @@ mod nodes;
 mod record;
 
 pub use control::Script;
+pub use figures::figures;
 pub use judge::{Change, Watch};
 pub use machine::Ports;
 pub use record::record;
@@ -107,10 +109,20 @@ impl Lab {
         let (domain, config) = (&node.domain, node.config());
         let _ =
             self.sh(&format!("xl destroy {domain}; until ! xl domid {domain}; do sleep 0.5; done"));
-        self.write(&config, &nodes::xl_config(node, extra, lines));
+        self.configure(&node.name, extra, lines);
         self.blank(&node.name);
         let _ = self.sh(&format!("xl create {config}")).exits(0);
         self.counts(&node.name);
+    }
+
+    /// Writes a node's configuration, which its next life begins with; see [`Lab::remake`].
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    #[track_caller]
+    pub fn configure(&self, node: &str, extra: &str, lines: &str) {
+        let node = self.node(node);
+        self.write(&node.config(), &nodes::xl_config(node, extra, lines));
     }
 
     /// Writes a file in dom0.
@@ -235,6 +247,13 @@ impl Lab {
         self.until(what, Duration::from_secs(60), holds).unwrap_or_else(|error| panic!("{error}"));
     }
 
+    /// Has each xl that is started from now on take xl's own lock for a create, as it does where it
+    /// takes memory from dom0. (Debian's xl of 4.17 takes none where dom0's memory is fixed.)
+    #[track_caller]
+    pub fn creates_take_xls_lock(&self) {
+        let _ = self.sh("echo 'autoballoon=\"on\"' >>/etc/xen/xl.conf").exits(0);
+    }
+
     /// Takes xl's own lock in dom0 as a create does, for so many seconds: every other create waits.
     #[track_caller]
     pub fn hold_xls_lock(&self, seconds: u32) {
@@ -248,12 +267,34 @@ impl Lab {
         ));
     }
 
-    /// The root processes in dom0 called xl, with their arguments.
+    /// The xl processes in dom0 that hold xl's lock or wait for it, with their arguments.
     #[must_use]
     #[track_caller]
-    pub fn xl_processes(&self) -> Vec<String> {
-        let listed = self.sh("pgrep -a -x xl").stdout;
-        listed.lines().map(str::to_owned).collect()
+    pub fn creates_at_xls_lock(&self) -> Vec<String> {
+        self.xl_processes_that("readlink /proc/$pid/fd/* | grep -q /lock/xl$")
+    }
+
+    /// The xl processes in dom0 that name a node's configuration or write its log: its monitor, or
+    /// a create.
+    #[must_use]
+    #[track_caller]
+    pub fn xl_processes_of(&self, node: &str) -> Vec<String> {
+        let node = self.node(node);
+        let log = format!("xl-{}.log", node.domain);
+        self.xl_processes_that(&format!(
+            "grep -qF {} /proc/$pid/cmdline || readlink /proc/$pid/fd/* | grep -qF {log}",
+            node.config()
+        ))
+    }
+
+    #[track_caller]
+    fn xl_processes_that(&self, holds: &str) -> Vec<String> {
+        let script = format!(
+            "for pid in $(pgrep -x xl); do
+                {{ {holds}; }} && echo $pid $(tr '\\0' ' ' </proc/$pid/cmdline)
+            done"
+        );
+        self.sh(&script).stdout.lines().map(str::to_owned).collect()
     }
 
     fn directory(&self) -> &Path {

@@ -1,0 +1,42 @@
+//! A power-on that fails: the reset is a success all the same, with a warning, since the node is
+//! dead; and what xl says of its own cleaning up is not taken for anything else.
+
+use crate::fresh;
+
+/// node2, which runs, is given a configuration with these lines, and is reset.
+fn not_started(lines: &str, why: &str) {
+    let lab = fresh();
+    let watch = lab.watch("node2");
+    lab.configure("node2", "", lines);
+    let reset = lab.ask("node1", &["reset", "node2"]).wait().exits(0);
+    let reset = reset.saying("fenced (killed)").saying("not started").saying("warning").saying(why);
+    assert!(lab.rows("node2").is_empty(), "{reset}\n{}", lab.listing());
+    assert!(lab.xl_processes_of("node2").is_empty(), "{:?}", lab.xl_processes_of("node2"));
+    lab.judge(watch);
+    lab.stands_still("node2");
+    let _ = lab.ask("node1", &["status", "node2"]).wait().exits(0).saying("off");
+    // Nothing of the failure stands in the way of the next.
+    lab.configure("node2", "", "");
+    let _ = lab.ask("node1", &["on", "node2"]).wait().exits(0);
+    lab.counts("node2");
+}
+
+#[test]
+fn no_memory() {
+    not_started("memory = 64000\n", "memory");
+}
+
+#[test]
+fn a_disk_that_another_domain_uses() {
+    not_started("disk = [\"phy:/dev/loop1,xvda,w\"]\n", "/dev/loop1");
+}
+
+#[test]
+fn a_kernel_that_is_not_there() {
+    not_started("kernel = \"/lab/none\"\n", "/lab/none");
+}
+
+#[test]
+fn a_configuration_that_xl_does_not_understand() {
+    not_started("vcpus = = 2\n", "not started");
+}
