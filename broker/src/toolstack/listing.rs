@@ -189,7 +189,7 @@ mod tests {
 
     const HEAD: &str = "Name                                        ID   Mem VCPUs\tState\tTime(s)   \
                         UUID                            Reason-Code\tSecurity Label\n";
-    // Rows of recordings 13 and 82, of real Xen 4.17.
+    // As recordings 13 and 82 of real Xen 4.17 have them; domids and times are of another run.
     const DOM0: &str = "Domain-0                                     0   640     2     r-----     \
                         372.5 00000000-0000-0000-0000-000000000000        -                -\n";
     const NODE1: &str = "node1                                        3   128     1     r-----      \
