@@ -11,11 +11,13 @@ mod kept;
 mod machine;
 mod monitor;
 mod nodes;
+mod record;
 
 pub use control::Script;
 pub use figures::figures;
 pub use judge::{Change, Watch};
 pub use machine::Ports;
+pub use record::record;
 
 use crate::error::{Doing, Error, Result};
 use crate::running::{Output, Running};
