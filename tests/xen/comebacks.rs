@@ -16,7 +16,7 @@ fn stays_away(lab: &Lab) {
 fn in_a_long_gap(lab: &Lab) {
     lab.creates_take_xls_lock();
     lab.remake("node2", "do=reboot", "");
-    lab.hold_xls_lock(20);
+    lab.hold_xls_lock();
     lab.settle("its monitor waits for the lock", || {
         lab.rows("node2").is_empty() && !lab.creates_at_xls_lock().is_empty()
     });
@@ -29,9 +29,10 @@ fn absent_is_not_off_while_its_monitor_lives() {
     let status = lab.ask("node1", &["status", "node2"]).wait();
     assert!(status.says("unknown") && !status.says("is off"), "{status}");
     let mut off = lab.ask("node1", &["off", "node2", "-v"]);
-    pause(6);
+    pause(20);
     assert!(off.is_running(), "{}", off.wait());
     assert!(lab.rows("node2").is_empty(), "the gap goes on: {}", lab.listing());
+    lab.let_go_xls_lock();
     let _ = off.wait().exits(0).saying("fenced (killed)");
     stays_away(&lab);
 }
@@ -44,18 +45,16 @@ fn a_monitor_that_is_killed_may_leave_a_domain() {
     in_a_long_gap(&lab);
     let waiting = lab.sh("kill -KILL $(pgrep -x -f '.*xl create .*node2.*')");
     let _ = waiting.exits(0);
-    pause(20);
+    lab.let_go_xls_lock();
+    pause(5);
     assert!(lab.rows("node2").is_empty(), "it waited and had made nothing: {}", lab.listing());
     let _ = lab.ask("node1", &["off", "node2"]).wait().exits(0).saying("fenced");
 
     lab.remake("node2", "do=reboot", "");
     let first = lab.rows("node2");
-    let script = format!(
-        "until xl list | grep -q 'alpha-node2 .* --p---'; do [ \"$(xl domid alpha-node2)\" != {} ] || :; done
-         kill -KILL $(pgrep -x -f '.*xl create .*node2.*')",
-        first[0]
-    );
-    let _ = lab.sh(&script).exits(0);
+    let script = "until xl list | grep -q 'alpha-node2 .* --p---'; do :; done
+                  kill -KILL $(pgrep -x -f '.*xl create .*node2.*')";
+    let _ = lab.sh(script).exits(0);
     pause(10);
     let left = lab.rows("node2");
     assert!(left.len() == 1 && left != first, "half built, for ever: {}", lab.listing());
@@ -81,14 +80,14 @@ fn an_off_beside_an_on_that_waits_for_xls_lock() {
     let lab = fresh();
     lab.creates_take_xls_lock();
     let _ = lab.ask("node1", &["off", "node2"]).wait().exits(0);
-    lab.hold_xls_lock(25);
+    lab.hold_xls_lock();
     let on = lab.ask("node1", &["on", "node2"]);
     lab.settle("a create waits", || !lab.creates_at_xls_lock().is_empty());
     let _ = lab.ask("node1", &["off", "node2"]).wait().exits(0).saying("fenced");
     assert!(lab.creates_at_xls_lock().is_empty(), "{:?}", lab.creates_at_xls_lock());
     let on = on.wait();
     assert_ne!(on.code, 0, "{on}");
-    pause(15);
+    lab.let_go_xls_lock();
     stays_away(&lab);
 }
 
@@ -96,12 +95,12 @@ fn an_off_beside_an_on_that_waits_for_xls_lock() {
 fn an_off_beside_a_reset_whose_power_on_waits_for_xls_lock() {
     let lab = fresh();
     lab.creates_take_xls_lock();
-    lab.hold_xls_lock(25);
+    lab.hold_xls_lock();
     let reset = lab.ask("node1", &["reset", "node2"]);
     lab.settle("a create waits", || !lab.creates_at_xls_lock().is_empty());
     let _ = lab.ask("node1", &["off", "node2"]).wait().exits(0).saying("fenced");
     assert!(lab.creates_at_xls_lock().is_empty(), "{:?}", lab.creates_at_xls_lock());
     let _ = reset.wait().exits(0).saying("fenced");
-    pause(15);
+    lab.let_go_xls_lock();
     stays_away(&lab);
 }

@@ -116,8 +116,8 @@ impl PowerOn<'_> {
                 Creating::Going if self.host.clock.now() >= deadline => {
                     starter.stop();
                     return Err(NotCreated::Stopped(format!(
-                        "{} did not end within {} s (it waits while another create holds xl's \
-                         lock) and was stopped; `xl list` shows what it may have left",
+                        "{} did not end within {} s (where xl may take memory from dom0, it \
+                         waits while another create does) and was stopped; `xl list` shows what it may have left",
                         command.join(" "),
                         POWER_ON.as_secs()
                     )));

@@ -1,17 +1,21 @@
-//! The lab with the real hypervisor, for people: boots it, gives a shell in its dom0, measures.
+//! The lab with the real hypervisor, for people: boots it, gives a shell in its dom0, records what
+//! its xl prints, measures.
 
 use std::process::{Command, ExitCode};
-use xen_fence_tests::lab::{Lab, figures};
+use xen_fence_tests::lab::{Lab, figures, record};
 use xen_fence_tests::{Error, Result};
 
-const USAGE: &str =
-    "usage: xen-lab boot\n       xen-lab shell [COMMAND...]\n       xen-lab figures [ROUNDS]";
+const USAGE: &str = "usage: xen-lab boot\n       xen-lab shell [COMMAND...]\n       \
+                     xen-lab record DIRECTORY [GROUP...]\n       xen-lab figures [ROUNDS]";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let done = match words.split_first() {
         Some((word, [])) if word == "boot" => boot(),
         Some((word, command)) if word == "shell" => shell(command),
+        Some((word, [directory, groups @ ..])) if word == "record" => {
+            raise().and_then(|mut lab| record(&mut lab, directory.as_ref(), groups))
+        }
         Some((word, rounds @ ([] | [_]))) if word == "figures" => {
             let rounds = rounds.first().and_then(|rounds| rounds.parse().ok()).unwrap_or(20);
             raise().and_then(|lab| figures(&lab, rounds))

@@ -92,11 +92,19 @@ impl Machine {
 
     fn wait_for_dom0(&self) -> Result<()> {
         let end = Instant::now() + BOOT;
-        // What is written before anybody reads there is kept or lost, as the kernel likes.
+        let mut unanswered = Vec::new();
+        // What is written before anybody reads there is kept or lost, as the kernel likes. Where
+        // the machine has much else to do, an answer takes longer than it is worth waiting for.
         while Instant::now() < end {
-            let hello = self.control.start("true")?;
-            if hello.ends_within(Duration::from_secs(2)).is_ok() {
-                return Ok(());
+            match self.control.start("true")?.ends_within(Duration::from_secs(2)) {
+                Ok(_) => return Ok(()),
+                Err(late) => unanswered.push(late),
+            }
+            for hello in std::mem::take(&mut unanswered) {
+                match hello.ends_within(Duration::ZERO) {
+                    Ok(_) => return Ok(()),
+                    Err(late) => unanswered.push(late),
+                }
             }
             match self.ended.recv_timeout(Duration::ZERO) {
                 Err(RecvTimeoutError::Timeout) => {}

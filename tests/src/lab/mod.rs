@@ -11,11 +11,13 @@ mod kept;
 mod machine;
 mod monitor;
 mod nodes;
+mod record;
 
 pub use control::Script;
 pub use figures::figures;
 pub use judge::{Change, Watch};
 pub use machine::Ports;
+pub use record::record;
 
 use crate::error::{Doing, Error, Result};
 use crate::running::{Output, Running};
@@ -252,17 +254,21 @@ impl Lab {
         let _ = self.sh("echo 'autoballoon=\"on\"' >>/etc/xen/xl.conf").exits(0);
     }
 
-    /// Takes xl's own lock in dom0 as a create does, for so many seconds: every other create waits.
+    /// Takes xl's own lock in dom0 as a create does: every other create waits.
     #[track_caller]
-    pub fn hold_xls_lock(&self, seconds: u32) {
-        let hold = format!(
-            "import fcntl, time; lock = open('/var/lock/xl', 'w'); \
-             fcntl.lockf(lock, fcntl.LOCK_EX); open('/run/held', 'w').close(); time.sleep({seconds})"
-        );
+    pub fn hold_xls_lock(&self) {
+        let hold = "import fcntl, time; lock = open('/var/lock/xl', 'w'); \
+                    fcntl.lockf(lock, fcntl.LOCK_EX); open('/run/held', 'w').close(); time.sleep(900)";
         let _ = self.sh(&format!(
-            "rm -f /run/held; python3 -c \"{hold}\" </dev/null >/dev/null 2>&1 &
+            "rm -f /run/held; python3 -c \"{hold}\" </dev/null >/dev/null 2>&1 & echo $! >/run/holder
              until [ -e /run/held ]; do sleep 0.05; done"
         ));
+    }
+
+    /// Gives xl's own lock back.
+    #[track_caller]
+    pub fn let_go_xls_lock(&self) {
+        let _ = self.sh("kill $(cat /run/holder)").exits(0);
     }
 
     /// The xl processes in dom0 that hold xl's lock or wait for it, with their arguments.

@@ -25,6 +25,7 @@ pub fn destroy_command(id: u32, force: bool) -> Result<i32, String> {
     match destroy::destroy(id)? {
         Ended::Done => Ok(0),
         Ended::NotFound => Err(format!("{}destroy failed (rc=-21)\n", destroy::nonexistent(id))),
+        Ended::Overtaken => Err(format!("{}destroy failed (rc=-15)\n", destroy::overtaken(id))),
         Ended::Pci => Err(format!("{}destroy failed (rc=-3)\n", destroy::pci(id))),
     }
 }
@@ -80,7 +81,8 @@ pub fn ask(command: &str, id: u32) -> Result<i32, String> {
     };
     err(&format!("{verb} domain {id}\n"));
     let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(60) {
+    let limit = faults::delay("ask-limit", None).unwrap_or(Duration::from_secs(60));
+    while begun.elapsed() < limit {
         let record: Option<Record> = State::look()?.get(id);
         let Some(record) = record.filter(|record| !record.dying) else {
             return Err(format!("{command} failed (rc=-6)\n"));

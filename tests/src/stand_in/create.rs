@@ -89,14 +89,12 @@ fn failed(id: u32, why: &str) -> String {
 
 fn build(new: &Record, delay: Duration, kind: Option<&str>, paused: bool) -> Result<(), String> {
     let (id, config) = (new.id, &new.config);
-    let step = |change: fn(&mut Record)| {
-        thread::sleep(delay / 3);
+    let step = |sixths: u32, change: fn(&mut Record)| {
+        thread::sleep(delay * sixths / 6);
         State::change()?.update(id, change).map(drop)
     };
-    step(|record| {
-        record.name = Some(record.config.name.clone());
-        record.mem = record.config.memory;
-    })?;
+    step(2, |record| record.name = Some(record.config.name.clone()))?;
+    step(1, |record| record.mem = record.config.memory)?;
     if config.memory > MEMORY || kind == Some("no-memory") {
         return Err(format!(
             "xc: error: panic: xg_dom_boot.c:119: xc_dom_boot_mem_init: can't allocate low memory \
@@ -116,7 +114,7 @@ fn build(new: &Record, delay: Duration, kind: Option<&str>, paused: bool) -> Res
             config.kernel
         ));
     }
-    step(|record| record.vcpus = record.config.vcpus)?;
+    step(1, |record| record.vcpus = record.config.vcpus)?;
     if let Some(error) = disk_error(id, config, kind == Some("disk"))? {
         return Err(format!(
             "{error}libxl: error: libxl_create.c:1672:domcreate_launch_dm: Domain {id}:unable to \

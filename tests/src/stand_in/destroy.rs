@@ -22,6 +22,8 @@ pub enum Ended {
     NotFound,
     /// rc of a PCI device that would not go; the domain lives on.
     Pci,
+    /// rc of a domain that somebody else destroyed meanwhile (T44).
+    Overtaken,
 }
 
 /// libxl's three lines about a domid that is not there (T41; also at the end of T20, T22, T23).
@@ -51,6 +53,15 @@ pub fn pci(id: u32) -> String {
     )
 }
 
+/// What libxl says when the domain went away under its hands (T44).
+pub fn overtaken(id: u32) -> String {
+    format!(
+        "libxl: error: libxl_dom.c:1216:libxl__userdata_path: unable to find domain info for domain \
+         {id}: No such file or directory\n{}",
+        callbacks(id)
+    )
+}
+
 /// Destroys a domain as libxl does for xl, xm and the monitor alike.
 pub fn destroy(id: u32) -> Result<Ended, String> {
     let Some(record) = State::look()?.get(id) else { return Ok(Ended::NotFound) };
@@ -72,6 +83,11 @@ pub fn destroy(id: u32) -> Result<Ended, String> {
         in_stages(&record, slow)?;
     }
     let state = State::change()?;
+    if state.get(id).is_none_or(|record| record.dying) {
+        drop(state);
+        wait_for_row(&record);
+        return Ok(Ended::Overtaken);
+    }
     let found = state.update(id, |record| {
         record.stop_cpu();
         record.backends = false;
@@ -97,14 +113,15 @@ pub fn destroy(id: u32) -> Result<Ended, String> {
     Ok(Ended::Done)
 }
 
-/// The stages of T77: named and paused; backends gone; nameless.
+/// The stages of T77: running; named and paused; backends gone; nameless; its memory going.
 fn in_stages(record: &Record, slow: Duration) -> Result<(), String> {
     let id = record.id;
+    thread::sleep(slow / 10);
     State::change()?.update(id, Record::stop_cpu)?;
     if let Some(init) = record.init {
         process::signal_domain(init, Signal::SIGSTOP);
     }
-    thread::sleep(slow / 2);
+    thread::sleep(slow * 2 / 5);
     if !outlives(record) {
         for pid in record.qemu.iter().chain(&record.tapdisks) {
             end(*pid, Signal::SIGKILL);
@@ -113,7 +130,9 @@ fn in_stages(record: &Record, slow: Duration) -> Result<(), String> {
     State::change()?.update(id, |record| record.backends = false)?;
     thread::sleep(slow / 4);
     State::change()?.update(id, |record| record.name = None)?;
-    thread::sleep(slow / 4);
+    thread::sleep(slow / 12);
+    State::change()?.update(id, |record| record.mem = record.mem * 2 / 5)?;
+    thread::sleep(slow / 6);
     Ok(())
 }
 

@@ -23,6 +23,7 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ("destroy-fails-before-pause", "", "PCI removal fails: exit 1, the domain lives on"),
     ("exit-lies", "", "destroy says nothing, returns 0 and does nothing"),
     ("reboot-gap", "MS", "the monitor waits that long before it re-creates (T60, T61; xl: 2000)"),
+    ("ask-limit", "MS", "shutdown and reboot wait that long for a guest's answer (T54; xl: 60000)"),
     ("create-delay", "MS", "create takes that long, rows --p--- all the while (T60, T97)"),
     ("create-fails", "KIND", "no-memory (T22), disk (T23) or config"),
     ("hold-lock", "MS", "another process holds xl's lock that long; 0: until lifted"),

@@ -121,6 +121,22 @@ pub fn vm_table(rows: &[Row]) -> String {
     text
 }
 
+/// The table of `xl uptime` (T14).
+pub fn uptimes() -> Result<String, String> {
+    let now = state::now();
+    let mut text = format!("{:<33} {:>4} {}\n", "Name", "ID", "Uptime");
+    let mut row = |name: &str, id: u32, seconds: u64| {
+        let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+        let _ = writeln!(text, "{name:<33} {id:>4} {hours:>2}:{minutes:02}:{:02}", seconds % 60);
+    };
+    row("Domain-0", 0, now as u64);
+    for record in State::look()?.all() {
+        let name = record.name.as_deref().unwrap_or("(null)");
+        row(name, record.id, (now - record.born).max(0.0) as u64);
+    }
+    Ok(text)
+}
+
 /// Waits as `list-delay` says; before the snapshot.
 pub fn delay() {
     thread::sleep(faults::delay("list-delay", None).unwrap_or_default());

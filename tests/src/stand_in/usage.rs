@@ -59,6 +59,8 @@ pub fn info(free: u64, total: u64) -> String {
          nr_nodes               : 1\n\
          cores_per_socket       : 1\n\
          threads_per_core       : 1\n\
+         cpu_mhz                : 2445.425\n\
+         hw_caps                : 0fcbf3fd:f2f8320b:ec500800:00000177:00000000:219c43a9:0040020c:00000000\n\
          virt_caps              : pv hvm hap gnttab-v1 gnttab-v2\n\
          total_memory           : {total}\n\
          free_memory            : {free}\n\
@@ -75,6 +77,12 @@ pub fn info(free: u64, total: u64) -> String {
          xen_pagesize           : 4096\n\
          platform_params        : virt_start=0xffff800000000000\n\
          xen_changeset          : \n\
+         xen_commandline        : console=com1 com1=115200,8n1 dom0_mem=1024M,max:1024M \n\
+         cc_compiler            : x86_64-linux-gnu-gcc (Debian 12.2.0-14+deb12u1) 12.2.0\n\
+         cc_compile_by          : pkg-xen-devel\n\
+         cc_compile_domain      : lists.alioth.debian.org\n\
+         cc_compile_date        : Wed Nov  4 16:52:28 UTC 2026\n\
+         build_id               : 151b373fd64b321593bf987fd923cd10dabadac4\n\
          xend_config_format     : 4\n"
     )
 }

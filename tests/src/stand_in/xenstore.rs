@@ -126,7 +126,9 @@ fn disk_backend(tree: &mut Node, record: &Record, disk: &Disk) {
     let base = format!("/local/domain/0/backend/{backend}/{id}/{devid}");
     let mode = if disk.writable { "w" } else { "r" };
     let params = if backend == "vbd" { disk.path.clone() } else { format!("aio:{}", disk.path) };
-    let device = format!("7:{id}");
+    // A loop device's; anything else is given its domain's number.
+    let minor = disk.path.strip_prefix("/dev/loop").and_then(|number| number.parse().ok());
+    let device = format!("7:{}", minor.unwrap_or(id));
     let values = [
         ("frontend", format!("/local/domain/{id}/device/vbd/{devid}")),
         ("params", params),
@@ -135,7 +137,7 @@ fn disk_backend(tree: &mut Node, record: &Record, disk: &Disk) {
         ("online", "1".to_owned()),
         ("removable", "0".to_owned()),
         ("bootable", "1".to_owned()),
-        // A guest that runs has connected; T73 caught one that had not yet.
+        // A guest that runs has connected; on real Xen that takes it a while (T90).
         ("state", if record.building { "2" } else { "4" }.to_owned()),
         ("dev", disk.vdev.clone()),
         ("type", if backend == "vbd" { "phy" } else { backend }.to_owned()),
@@ -150,8 +152,24 @@ fn disk_backend(tree: &mut Node, record: &Record, disk: &Disk) {
         ("physical-device-path", disk.path.clone()),
         ("hotplug-status", "connected".to_owned()),
     ];
+    let sectors = std::fs::metadata(&disk.path).map_or(0, |image| image.len() / 512).to_string();
+    let once_connected = [
+        ("feature-flush-cache", "1"),
+        ("discard-granularity", "1024"),
+        ("discard-alignment", "0"),
+        ("discard-secure", "0"),
+        ("feature-discard", "1"),
+        ("feature-barrier", "1"),
+        ("feature-persistent", "1"),
+        ("sectors", &sectors),
+        ("info", "0"),
+        ("sector-size", "512"),
+        ("physical-sector-size", "512"),
+    ];
+    let once_connected = once_connected.map(|(key, value)| (key, value.to_owned()));
     let kernel_only = ["script", "physical-device", "physical-device-path", "hotplug-status"];
-    for (key, value) in values {
+    let connected = if record.building { Vec::new() } else { once_connected.to_vec() };
+    for (key, value) in values.into_iter().chain(connected) {
         if backend == "vbd" || !kernel_only.contains(&key) {
             tree.set(&format!("{base}/{key}"), &value);
         }
@@ -185,11 +203,18 @@ fn domain(tree: &mut Node, record: &Record) {
         set(&format!("{device}/device-type"), "disk");
         set(&format!("{device}/trusted"), "1");
         set(&format!("{device}/protocol"), "x86_64-abi");
+        for (key, value) in [("ring-ref", "8"), ("event-channel", "8"), ("feature-persistent", "1")]
+        {
+            if !record.building {
+                set(&format!("{device}/{key}"), value);
+            }
+        }
     }
-    let control = ["shutdown", "feature-poweroff", "feature-reboot", "feature-suspend", "sysrq"];
-    for key in control {
-        set(&format!("control/{key}"), "");
+    set("control/shutdown", "");
+    for key in ["feature-poweroff", "feature-reboot", "feature-suspend"] {
+        set(&format!("control/{key}"), if record.building { "" } else { "1" });
     }
+    set("control/sysrq", "");
     set("control/platform-feature-multiprocessor-suspend", "1");
     set("control/platform-feature-xs_reset_watches", "1");
     for key in ["data", "drivers", "feature", "attr", "error"] {

@@ -32,6 +32,10 @@ pub fn run(args: &[String]) -> i32 {
             listing::delay();
             listing::snapshot().map(|rows| listing::print(&listing::vm_table(&rows)))
         }
+        "uptime" => listing::uptimes().map(|table| {
+            out(&table);
+            0
+        }),
         "create" => create_command(rest),
         // What the receiving side of a migration runs; see `stand-in row`.
         "migrate-receive" => receive(),

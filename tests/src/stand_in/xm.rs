@@ -86,7 +86,7 @@ fn destroy_command(word: &str) -> Result<i32, String> {
         return Err("Error: Cannot destroy Domain-0.\n".to_owned());
     }
     match destroy::destroy(id)? {
-        Ended::Done => Ok(0),
+        Ended::Done | Ended::Overtaken => Ok(0),
         Ended::NotFound => Err(missing),
         Ended::Pci => Err("Error: Device 0 (pci) could not be disconnected.\n".to_owned()),
     }

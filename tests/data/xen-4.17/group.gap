@@ -1,0 +1,1 @@
+gap first-domid=3 seconds=27
