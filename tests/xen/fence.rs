@@ -31,3 +31,35 @@ fn off_is_off_until_on() {
     assert_eq!(lab.domid("node2"), domid, "what is on already is left alone");
     let _ = lab.ask("node1", &["list"]).wait().exits(0).saying("node1").saying("node2");
 }
+
+#[test]
+fn twenty_resets_in_a_row() {
+    let lab = fresh();
+    let before = lab.inventory();
+    for _ in 0..20 {
+        let watch = lab.watch("node2");
+        let old = lab.domid("node2");
+        let reset = lab.ask("node1", &["reset", "node2"]).wait().exits(0);
+        let _ = reset.saying("fenced (killed)").saying("and started");
+        assert!(lab.domid("node2") > old);
+        lab.counts("node2");
+        lab.judge(watch);
+    }
+    assert_eq!(lab.inventory(), before, "twenty fences leave nothing");
+}
+
+/// With nothing in flight the first listing after the kill shows the death, or the second.
+#[test]
+fn at_most_two_listings_after_the_kill() {
+    let lab = fresh();
+    lab.note_calls_of_xl().unwrap();
+    for _ in 0..3 {
+        let _ = lab.ask("node1", &["off", "node2"]).wait().exits(0).saying("fenced (killed)");
+        let calls = lab.calls_of_xl();
+        let after = calls.iter().rev().take_while(|call| call.starts_with("list")).count();
+        assert!(calls.iter().any(|call| call.starts_with("destroy")), "{calls:?}");
+        assert!((1..=2).contains(&after), "{calls:?}");
+        let _ = lab.ask("node1", &["on", "node2"]).wait().exits(0);
+        let _ = lab.calls_of_xl();
+    }
+}

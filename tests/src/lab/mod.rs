@@ -188,11 +188,7 @@ impl Lab {
     #[track_caller]
     pub fn sector(&self, node: &str) -> String {
         let slot = self.node(node).slot;
-        self.sh(&format!("dd if={DISK} bs=512 skip={slot} count=1 2>/dev/null | tr -s ' \\0'"))
-            .exits(0)
-            .stdout
-            .trim()
-            .to_owned()
+        self.sh(&format!("/lab/disk show {slot}")).exits(0).stdout.trim().to_owned()
     }
 
     /// Empties a node's sector, so that what is read there next is new.
