@@ -6,35 +6,7 @@ use crate::error::{Doing, Error};
 use crate::series::{Series, broker, table};
 use std::time::Instant;
 
-/// Where the calls of xl are noted.
-const CALLS: &str = "/run/xl.calls";
-
 impl Lab {
-    /// Has the broker's calls of xl noted from now on.
-    ///
-    /// # Errors
-    /// If dom0 does not do it.
-    pub fn note_calls_of_xl(&self) -> Result<()> {
-        let script = format!(
-            "xl=$(echo /usr/lib/xen-*/bin/xl)
-             printf '#!/bin/sh\\necho \"$*\" >>{CALLS}\\nexec %s \"$@\"\\n' \"$xl\" >/usr/local/sbin/xl
-             chmod 755 /usr/local/sbin/xl
-             echo 'xl = \"/usr/local/sbin/xl\"' >/etc/xen-fence/broker.toml"
-        );
-        self.sh(&script).succeeded().map(drop)
-    }
-
-    /// The broker's calls of xl since this was asked last.
-    ///
-    /// # Panics
-    /// If dom0 does not answer.
-    #[must_use]
-    #[track_caller]
-    pub fn calls_of_xl(&self) -> Vec<String> {
-        let calls = self.sh(&format!("cat {CALLS}; rm -f {CALLS}")).stdout;
-        calls.lines().map(str::to_owned).collect()
-    }
-
     /// How long a command takes in dom0, by its own clock, in milliseconds.
     fn milliseconds(&self, command: &str) -> Result<f64> {
         let script =
