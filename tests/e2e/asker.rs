@@ -48,6 +48,32 @@ fn who_is_being_killed_is_refused() {
     assert!(dom0.domid("alpha", "node1").is_some(), "a dying node shot");
 }
 
+/// Its broker looks at the host for so long that the other has ended before the answer is weighed.
+#[test]
+fn who_is_fenced_while_its_broker_looks_is_refused() {
+    let dom0 = SHARED.take();
+    let mut killer = Client::ready(&dom0, "node1", 0xd1, "off node2");
+    let before = brokers(&dom0);
+    let mut victim = Client::of(&dom0, "node2", 0xd2);
+    victim.say("request", " off node1");
+    let waiting = next_broker(&dom0, &before).pid.to_string();
+    dom0.fault(&["hold-writes", "alpha-node2"]);
+    dom0.fault(&["fault", "list-delay", "2000"]);
+    killer.say("go", "");
+    settle(|| dom0.on(&["pgrep", "-P", &waiting, "-x", "xl"]).code == 0);
+    let _ = dom0.on(&["kill", "-STOP", &waiting]).exits(0);
+    dom0.fault(&["lift", "list-delay"]);
+    dom0.fault(&["release-writes", "alpha-node2"]);
+    let killed = killer.hears("fenced");
+    assert!(killed.ends_with("node2 killed"), "{killed}");
+    drop(killer);
+    settle(|| brokers(&dom0).len() == 1);
+    let _ = dom0.on(&["kill", "-CONT", &waiting]).exits(0);
+    settle(|| brokers(&dom0).is_empty());
+    assert!(refused(&dom0, 0xd2, "fenced after it had asked"), "{:#?}", dom0.journal("alpha"));
+    assert!(dom0.domid("alpha", "node1").is_some(), "a dead node shot");
+}
+
 /// Nobody's fence: an administrator destroys it while its request waits.
 #[test]
 fn whose_domain_is_dying_is_refused() {

@@ -14,16 +14,16 @@ pub(super) fn find(work: &Work<'_>, sight: &Sight, before: &Remembered) -> Resul
         let text = format!("{} asks, and {why}; a dead node shoots nobody", asker.name());
         End::refuse(Refusal::AskerDying, &text)
     };
-    if let Some(fence) = before.fence_of(asker.name()) {
+    let killed_by = before.fence_of(asker.name()).filter(|fence| fence.phase == Phase::Killing);
+    if killed_by.is_some_and(|fence| work.host.processes.lives(&fence.broker())) {
+        return Err(dead("it is being killed"));
+    }
+    // Read anew: a broker that has ended since wrote what became of its fence before it did.
+    let now = work.state().recall();
+    if let Some(fence) = now.fence_of(asker.name()) {
         let since = connection_accepted().map_or(0, crate::clock::Moment::millis);
-        match fence.phase {
-            Phase::Killing if work.host.processes.lives(&fence.broker()) => {
-                return Err(dead("it is being killed"));
-            }
-            Phase::Fenced if fence.at_ms >= since => {
-                return Err(dead("it was fenced after it had asked"));
-            }
-            Phase::Killing | Phase::Fenced | Phase::Failed => {}
+        if fence.phase == Phase::Fenced && fence.at_ms >= since {
+            return Err(dead("it was fenced after it had asked"));
         }
     }
     // A listing that contradicts the policy about the asker says nothing about where it is.

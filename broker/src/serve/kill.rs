@@ -116,7 +116,8 @@ pub(super) fn take_lock(
             fence.phase == Phase::Killing && work.host.processes.lives(&fence.broker())
         });
         if !proving {
-            return Ok((lock, before));
+            // Read anew: a broker that has ended since wrote what became of its fence before it did.
+            return Ok((lock, work.state().recall()));
         }
         drop(lock);
         let proving = "the death of this node is being proven for another request";
