@@ -53,13 +53,6 @@ impl Running {
         }
     }
 
-    /// Ends its standard input.
-    pub fn end_input(&mut self) {
-        if let Some(child) = self.child.as_mut() {
-            child.stdin = None;
-        }
-    }
-
     /// Its standard output, to be read while it runs. What is read here is not in [`Output`].
     pub fn stdout(&mut self) -> Option<std::process::ChildStdout> {
         self.child.as_mut()?.stdout.take()

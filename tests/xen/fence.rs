@@ -8,9 +8,9 @@ fn reset_kills_and_starts_anew() {
     let before = lab.domid("node2");
     let watch = lab.watch("node2");
     let _ = lab.ask("node1", &["reset", "node2"]).wait().exits(0).saying("fenced (killed)");
-    lab.judge(watch);
     assert!(lab.domid("node2") > before, "a new domain has a new domid");
     lab.counts("node2");
+    lab.judge(watch);
 }
 
 #[test]
@@ -21,7 +21,8 @@ fn off_is_off_until_on() {
     assert_eq!(lab.domid("node2"), None);
     lab.stands_still("node2");
     lab.judge(watch);
-    let _ = lab.ask("node1", &["status", "node2"]).wait().exits(0).saying("off");
+    let _ = lab.ask("node1", &["status", "node2"]).wait().exits(0).saying("node2 off");
+    let _ = lab.ask("node1", &["list"]).wait().exits(0).saying("node1 on").saying("node2 off");
     let _ = lab.ask("node1", &["off", "node2"]).wait().exits(0);
     let _ = lab.ask("node1", &["on", "node2"]).wait().exits(0);
     let _ = lab.ask("node1", &["status", "node2"]).wait().exits(0).saying("on");
@@ -29,7 +30,7 @@ fn off_is_off_until_on() {
     let domid = lab.domid("node2");
     let _ = lab.ask("node1", &["on", "node2"]).wait().exits(0);
     assert_eq!(lab.domid("node2"), domid, "what is on already is left alone");
-    let _ = lab.ask("node1", &["list"]).wait().exits(0).saying("node1").saying("node2");
+    let _ = lab.ask("node1", &["list"]).wait().exits(0).saying("node1 on").saying("node2 on");
 }
 
 #[test]

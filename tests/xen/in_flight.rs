@@ -36,14 +36,16 @@ fn fenced_waits_for_the_write_to_land() {
     let thawed = std::time::Instant::now();
     let off = off.wait().exits(0).saying("still dying");
     assert!(thawed.elapsed().as_secs() < 10, "{off}");
+    assert!(lab.rows("node2").is_empty(), "{}", lab.listing());
     assert_ne!(lab.sector("node2"), held_up, "the write of the dead guest has landed");
-    lab.judge(watch);
     lab.stands_still("node2");
+    lab.judge(watch);
 }
 
 #[test]
 fn a_limit_that_comes_first_is_a_failure_with_its_reason() {
     let lab = fresh();
+    let watch = lab.watch("node2");
     freeze(&lab);
     let off = lab.ask("node1", &["off", "node2", "--timeout", "12"]).wait().exits(7);
     let off = off.saying("still dying");
@@ -53,7 +55,10 @@ fn a_limit_that_comes_first_is_a_failure_with_its_reason() {
     assert!(!fenced_is_on_record(&lab));
     thaw(&lab);
     lab.settle("the death is proven and recorded", || fenced_is_on_record(&lab));
+    assert!(lab.rows("node2").is_empty(), "{}", lab.listing());
     let _ = lab.ask("node1", &["status", "node2"]).wait().exits(0).saying("off");
+    lab.stands_still("node2");
+    lab.judge(watch);
 }
 
 #[test]
@@ -75,6 +80,7 @@ fn a_corpse_beside_a_new_domain_of_the_same_name() {
     thaw(&lab);
     let _ = off.wait().exits(0).saying("fenced (killed)");
     assert!(lab.rows("node2").is_empty(), "{}", lab.listing());
+    lab.stands_still("node2");
     lab.judge(watch);
 }
 
@@ -90,6 +96,6 @@ fn a_reset_powers_on_only_after_the_write_has_landed() {
     assert_eq!(lab.domid("node2"), None, "nothing was started beside the corpse");
     thaw(&lab);
     let _ = reset.wait().exits(0).saying("fenced (killed)").saying("started");
-    lab.judge(watch);
     lab.counts("node2");
+    lab.judge(watch);
 }

@@ -4,7 +4,7 @@
 use crate::fresh;
 
 /// node2, which runs, is given a configuration with these lines, and is reset.
-fn not_started(lines: &str, why: &str) {
+fn not_started(lines: &str, why: &str, words: &str) {
     let lab = fresh();
     let watch = lab.watch("node2");
     lab.configure("node2", "", lines);
@@ -15,6 +15,9 @@ fn not_started(lines: &str, why: &str) {
     lab.judge(watch);
     lab.stands_still("node2");
     let _ = lab.ask("node1", &["status", "node2"]).wait().exits(0).saying("off");
+    // By hand it fails as well, whatever xl then says of its own cleaning up.
+    let by_hand = lab.sh(&format!("xl create {}", lab.node("node2").config()));
+    assert!(by_hand.code != 0 && by_hand.says(words), "{by_hand}");
     // Nothing of the failure stands in the way of the next.
     lab.configure("node2", "", "");
     let _ = lab.ask("node1", &["on", "node2"]).wait().exits(0);
@@ -23,20 +26,21 @@ fn not_started(lines: &str, why: &str) {
 
 #[test]
 fn no_memory() {
-    not_started("memory = 64000\n", "memory");
+    not_started("memory = 64000\n", "memory", "Destruction of domain failed");
 }
 
 #[test]
 fn a_disk_that_another_domain_uses() {
-    not_started("disk = [\"phy:/dev/loop1,xvda,w\"]\n", "/dev/loop1");
+    let disk = "disk = [\"phy:/dev/loop1,xvda,w\"]\n";
+    not_started(disk, "/dev/loop1", "Destruction of domain failed");
 }
 
 #[test]
 fn a_kernel_that_is_not_there() {
-    not_started("kernel = \"/lab/none\"\n", "/lab/none");
+    not_started("kernel = \"/lab/none\"\n", "/lab/none", "/lab/none");
 }
 
 #[test]
 fn a_configuration_that_xl_does_not_understand() {
-    not_started("vcpus = = 2\n", "not started");
+    not_started("vcpus = = 2\n", "not started", "config");
 }

@@ -1,5 +1,6 @@
 //! What a fence through the whole chain costs beside the bare kill, on real Xen: both in the same
-//! boot, in turns, so that whatever else the machine does falls on both alike. Compare the ratios.
+//! boot, in turns, so that whatever else the machine does falls on both alike. Compare the ratios. The bare kill is
+//! timed by dom0's clock, the fence by the clock of the machine outside, where its agent runs.
 
 use super::{Lab, Result};
 use crate::error::{Doing, Error};

@@ -52,38 +52,41 @@ impl Lab {
         lines.map(|line| change(line).unwrap_or_else(|| panic!("{line}"))).collect()
     }
 
-    /// Ends a watch, and compares it with the journal: the instance that was fenced last has written
-    /// nothing after the record that says so.
+    /// Ends a watch, and compares it with the journal: after each record that says that the node was
+    /// fenced, the instance of then has written nothing. (A look that had begun when the record was
+    /// written is no proof of that either way.)
     ///
     /// # Panics
     /// If it has, or there is no such record.
     #[track_caller]
     pub fn judge(&self, watch: Watch) {
         let node = watch.node.clone();
-        let fenced = self.fenced_at(&node);
         let seen = self.seen(watch);
-        let before = seen.iter().rfind(|change| change.seen <= fenced);
-        let Some(before) = before else { panic!("{node} was never seen to write: {seen:?}") };
-        for change in seen.iter().filter(|change| change.not_before > fenced) {
-            // The next instance counts from 1.
-            assert!(change.number < before.number, "{node}, fenced at {fenced}, wrote: {seen:?}");
+        let began = seen.first().map_or(0, |change| change.seen);
+        let fences = self.fenced_since(&node, began);
+        assert!(!fences.is_empty(), "no record says that {node} was fenced: {:#?}", self.journal());
+        for fenced in fences {
+            let (before, after): (Vec<&Change>, Vec<&Change>) =
+                seen.iter().partition(|change| change.not_before <= fenced);
+            let Some(before) = before.last() else {
+                panic!("{node} was never seen to write before {fenced}: {seen:?}")
+            };
+            // The next instance counts from 1 again.
+            if let Some(next) = after.first() {
+                assert!(next.number < before.number, "{node}, fenced at {fenced}, wrote: {seen:?}");
+            }
         }
     }
 
-    /// When the journal says that a node had been fenced last: ms of dom0's uptime.
-    ///
-    /// # Panics
-    /// If it does not say so.
-    #[must_use]
-    #[track_caller]
-    pub fn fenced_at(&self, node: &str) -> u64 {
-        let records = self.journal();
-        let found = records.iter().rfind(|record| {
+    /// When the journal says that a node had been fenced, since then: ms of dom0's uptime.
+    fn fenced_since(&self, node: &str, since: u64) -> Vec<u64> {
+        let fenced = |record: &&Value| {
             let result = record["result"].as_str().unwrap_or_default();
             record["node"] == node && result.starts_with("fenced")
-        });
-        let up = found.and_then(|record| record["up_ms"].as_u64());
-        up.unwrap_or_else(|| panic!("no record says that {node} was fenced: {records:#?}"))
+        };
+        let times = self.journal();
+        let times = times.iter().filter(fenced).filter_map(|record| record["up_ms"].as_u64());
+        times.filter(|up| *up >= since).collect()
     }
 
     /// The records of the cluster's journal.
@@ -142,7 +145,8 @@ impl Lab {
         let numbers = ["node1", "node2"].map(|node| self.domid(node).unwrap_or_default());
         let unnumbered = numbers.map(|number| format!("-e 's#/{number}\\(/\\|$\\)#/N\\1#g'"));
         let script = format!(
-            "ps --ppid 2 -p 2 --deselect -o user=,args= | grep -vE ' (/bin/bash|bash|ps|sort|grep|sed|dd|tr|sleep) ?.*' |
+            "ps --ppid 2 -p 2 --deselect -o user=,args= |
+             grep -vE '^[^ ]+ +(bash /run/control|/bin/bash /lab/control|ps|sort|grep|sed|sleep)( |$)' |
              sed -e 's/ [^ ]* startups/ startups/' | sort
              xl list | sed 1d | awk '{{ print \"row\", $1, NF }}' | sort
              xenstore-ls -f | sed -e 's/ = .*//' | grep -vE '^/local/domain/0/(device-model|memory)' | sed {} | sort -u

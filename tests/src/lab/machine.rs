@@ -9,7 +9,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 /// A machine that is running. QEMU dies with the program that started it.
@@ -120,12 +120,15 @@ impl Machine {
     }
 
     /// Switches it off as QEMU does when it is asked to, its disk whole.
-    pub(super) fn end(self) {
+    pub(super) fn end(mut self) {
         if let Ok(mut monitor) = self.monitor.lock() {
             // QEMU may be gone before it has answered.
             let _ = monitor.command("quit");
         }
-        let _ = self.ended.recv_timeout(Duration::from_secs(30));
+        if self.ended.recv_timeout(Duration::from_secs(30)).is_ok() {
+            // Nothing is left to be killed.
+            self.ended = channel().1;
+        }
     }
 
     /// Takes the snapshot that [`Start::Resume`] resumes from.
@@ -137,7 +140,9 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        if let Ok(pid) = i32::try_from(self.pid) {
+        // Once it has been waited for, its number may be another's.
+        let runs = matches!(self.ended.try_recv(), Err(TryRecvError::Empty));
+        if let (true, Ok(pid)) = (runs, i32::try_from(self.pid)) {
             let _ = nix::sys::signal::kill(
                 nix::unistd::Pid::from_raw(pid),
                 nix::sys::signal::Signal::SIGKILL,

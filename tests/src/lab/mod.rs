@@ -49,7 +49,8 @@ impl Lab {
     /// disk is taken up where it was.
     pub fn raise() -> Result<Self> {
         let version = std::env::var(VERSION).unwrap_or_else(|_| "4.17".to_owned());
-        let image = repository().join("target/xen-lab").join(version);
+        let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+        let image = repository().join(target).join("xen-lab").join(version);
         let directory = tempfile::Builder::new().prefix("run-").tempdir_in(&image);
         let directory = directory.doing(format!(
             "make a directory in {}, which tests/xen-lab build makes",

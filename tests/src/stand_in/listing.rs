@@ -1,7 +1,6 @@
 //! What `xl list`, `xl list -v` and `xl vm-list` print, and how the list faults spoil it.
 //!
-//! Formats are xl 4.17's to the byte. Only T13 shows `list -v`; a corpse's row there is inferred
-//! from its plain row (T82) and its UUID (T84) until it has been recorded on real Xen.
+//! Formats are xl 4.17's to the byte, as recorded (T13; a corpse's row: T82).
 
 use std::fmt::Write;
 use std::thread;
