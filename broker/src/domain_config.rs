@@ -75,16 +75,29 @@ pub fn fit(node: &Node) -> Result<&Path, Unfit> {
     Ok(file)
 }
 
-/// Whether a file, whoever wrote it, is a configuration of the node's domain by name or UUID.
+/// What a domain that was saved begins with (xl.h, `savefileheader_magic`); its configuration
+/// follows, as JSON.
+const SAVED: &[u8] = b"Xen saved domain, xl format";
+
+/// Whether a file, whoever wrote it, is a configuration or a saved state of the node's domain, by name
+/// or UUID; nothing where it does not say.
 #[must_use]
-pub fn is_of(file: &Path, node: &Node) -> bool {
-    let Ok(metadata) = std::fs::metadata(file) else { return false };
-    if !metadata.is_file() || metadata.len() > CAP {
-        return false;
+pub fn whose(file: &Path, node: &Node) -> Option<bool> {
+    if !std::fs::metadata(file).ok()?.is_file() {
+        return None;
     }
-    let config = DomainConfig::parse(&std::fs::read_to_string(file).unwrap_or_default());
+    let mut head = Vec::new();
+    let opened = std::fs::File::open(file).ok()?;
+    std::io::Read::read_to_end(&mut std::io::Read::take(opened, CAP), &mut head).ok()?;
+    let text = String::from_utf8_lossy(&head);
+    if head.starts_with(SAVED) {
+        let names = [node.domain().to_string(), node.uuid().to_string()];
+        return Some(names.iter().any(|name| text.contains(&format!("\"{name}\""))));
+    }
+    let config = DomainConfig::parse(&text);
     let same_uuid = config.uuid.and_then(|uuid| Uuid::parse(&uuid).ok()) == Some(node.uuid());
-    same_uuid || config.name.as_deref() == Some(node.domain().as_str())
+    let name = config.name?;
+    Some(same_uuid || name == node.domain().as_str())
 }
 
 /// The disks that the node's configuration names; none if it cannot be read.

@@ -8,7 +8,7 @@ use crate::acl::{Grant, Node};
 use crate::clock::Moment;
 use crate::processes::Process;
 use crate::sight::{Blind, Host, Sight};
-use crate::target::Sighted;
+use crate::target::{Kind, Sighted};
 use crate::toolstack::ToolstackError;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -48,6 +48,8 @@ const ATTEMPTS: u32 = 3;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(250));
 /// Pause before a domain that still lives is destroyed again.
 const BEFORE_AGAIN: Duration = Duration::from_secs(1);
+/// So many words at most, however often what it waits for changes.
+const WORDS: usize = 50;
 /// A wait is worth a word after this.
 const WORTH_A_WORD: Duration = Duration::from_secs(1);
 
@@ -73,6 +75,7 @@ impl Host<'_> {
             killed: BTreeMap::new(),
             hung: Vec::new(),
             killed_node: false,
+            killed_shell: false,
             writers: Vec::new(),
         };
         pursuit.run(sight, witness)
@@ -87,8 +90,10 @@ struct Pursuit<'a> {
     killed: BTreeMap<u32, (u32, Moment)>,
     /// The domids whose destroy did not end.
     hung: Vec<u32>,
-    /// Whether a domain of the node itself was destroyed, not only a migration's shell.
+    /// Whether a domain was destroyed that has the node's own name.
     killed_node: bool,
+    /// Whether a migration's shell was destroyed.
+    killed_shell: bool,
     writers: Vec<Process>,
 }
 
@@ -97,7 +102,7 @@ impl Pursuit<'_> {
         let clock = self.host.clock;
         let deadline = clock.now().after(PROOF);
         let word_at = clock.now().after(WORTH_A_WORD);
-        let (mut pause, mut said, mut harmless) = (PAUSES.0, false, false);
+        let (mut pause, mut said, mut harmless) = (PAUSES.0, Vec::new(), false);
         self.note_writers(&first)?;
         let mut sight = Ok(first);
         loop {
@@ -139,9 +144,10 @@ impl Pursuit<'_> {
                 );
                 return Err(NotFenced::because(failure, text));
             }
-            if !said && clock.now() >= word_at {
+            // What it waits for may change; whoever hears the last of these is to know the reason.
+            if clock.now() >= word_at && said.last() != Some(&held_by) && said.len() < WORDS {
                 witness.waiting_for(&held_by);
-                said = true;
+                said.push(held_by);
             }
             clock.sleep(pause);
             pause = pause.saturating_mul(2).min(PAUSES.1);
@@ -153,7 +159,7 @@ impl Pursuit<'_> {
     fn kill_what_lives(&mut self, sight: &Sight) -> Result<bool, NotFenced> {
         let mut destroyed = false;
         let now = self.host.clock.now();
-        for Sighted { row, shell } in sight.rows.iter().filter(|sighted| sighted.row.lives()) {
+        for Sighted { row, kind } in sight.rows.iter().filter(|sighted| sighted.row.lives()) {
             let (times, last) = self.killed.get(&row.domid).copied().unwrap_or((0, now));
             if times > 0 && now.since(last) < BEFORE_AGAIN {
                 continue;
@@ -185,7 +191,8 @@ impl Pursuit<'_> {
                 self.hung.push(row.domid);
             }
             self.killed.insert(row.domid, (times.saturating_add(1), self.host.clock.now()));
-            self.killed_node |= !shell;
+            self.killed_node |= *kind == Kind::Node && row.name.is_some();
+            self.killed_shell |= *kind == Kind::Shell;
             destroyed = true;
         }
         Ok(destroyed)
@@ -218,11 +225,13 @@ impl Pursuit<'_> {
     }
 
     fn proven(&self) -> Result<How, NotFenced> {
-        if self.killed_node {
-            return Ok(How::Killed);
+        // A shell says that the node lives elsewhere; a life that was set aside, or a domain on its
+        // way out of the list, says nothing against it.
+        if self.killed_shell && !self.killed_node {
+            return Ok(How::Shell);
         }
         if !self.killed.is_empty() {
-            return Ok(How::Shell);
+            return Ok(How::Killed);
         }
         if self.host.toolstack.restarts_by_itself() {
             let text = format!(

@@ -8,7 +8,7 @@ use crate::acl::Node;
 use crate::clock::Moment;
 use crate::domain_config;
 use crate::media::Disks;
-use entry::{Entry, entries};
+use entry::{Entry, entries, exists};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -55,7 +55,8 @@ impl Processes for ProcFs {
         let mut found = Vec::new();
         for entry in entries()? {
             if entry.is_roots_xl() && entry.may_restart(node) {
-                found.push(entry.process(format!("xl ({})", entry.command_line())));
+                // Its arguments may be another tenant's secrets; its number says enough to root.
+                found.push(entry.process("xl".to_owned()));
             }
         }
         Ok(found)
@@ -81,8 +82,11 @@ impl Processes for ProcFs {
     }
 
     fn lives(&self, process: &Process) -> bool {
-        Entry::of_pid(process.pid)
-            .is_some_and(|entry| entry.started == process.started && !entry.is_dead())
+        Entry::of_pid(process.pid).map_or_else(
+            // What is there and cannot be read is not gone.
+            || exists(process.pid),
+            |entry| entry.started == process.started && !entry.is_dead(),
+        )
     }
 }
 
@@ -130,11 +134,39 @@ impl Entry {
             let config = same_file(config);
             self.args().iter().skip(1).any(|arg| same_file(&base.join(arg)) == config)
         });
-        // A create by hand, from another file, that still waits for xl's lock has no log yet.
-        let names_config = names_config
-            || self.args().iter().skip(2).any(|arg| domain_config::is_of(&base.join(arg), node));
+        let files = self.open_files();
+        let is_monitor = |domain| files.iter().any(|file| is_monitor_log(file, domain));
         names_config
-            || self.open_files().iter().any(|file| is_monitor_log(file, node.domain().as_str()))
+            || is_monitor(node.domain().as_str())
+            || (!files.iter().any(|file| is_some_monitors_log(file)) && self.may_make(&base, node))
+    }
+
+    /// Whether this is a create or restore whose domain may be the node's. One that still waits, for
+    /// xl's lock say, has no log yet, and its domain is in no listing. What it makes is another's only
+    /// if what it reads says so.
+    fn may_make(&self, base: &Path, node: &Node) -> bool {
+        let args = self.args();
+        let Some(verb) = args.iter().position(|arg| arg == "create" || arg == "restore") else {
+            return false;
+        };
+        let args = args.get(verb..).unwrap_or_default();
+        let names = [node.domain().to_string(), node.uuid().to_string()];
+        let (mut may, mut known) = (false, false);
+        for arg in args.iter().skip(1) {
+            let mut words = arg.split(|c: char| "=\"' ;,".contains(c));
+            may |= words.any(|word| names.iter().any(|name| name.eq_ignore_ascii_case(word)));
+            // As an argument of its own, or behind an option and "=".
+            for word in
+                std::iter::once(arg.as_str()).chain(arg.split_once('=').map(|(_, word)| word))
+            {
+                match domain_config::whose(&base.join(word), node) {
+                    Some(true) => may = true,
+                    Some(false) => known = true,
+                    None => {}
+                }
+            }
+        }
+        may || !known
     }
 
     /// libxl starts qemu as `… -xen-domid N … -name NAME …`, for HVM guests and for disks of PV
@@ -153,6 +185,12 @@ impl Entry {
         domid.parse().is_ok_and(|domid| domids.contains(&domid))
             || name.and_then(|name| name.split(',').next()) == Some(node.domain().as_str())
     }
+}
+
+/// Whether a file is the log of any monitor's.
+fn is_some_monitors_log(file: &Path) -> bool {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with("xl-") && name.contains(".log")
 }
 
 /// Whether a file is the log that xl's monitor of this domain keeps open: `xl-NAME.log`, also

@@ -3,7 +3,7 @@
 use crate::acl::Node;
 use crate::clock::{Clock, Moment};
 use crate::processes::{Process, Processes};
-use crate::target::{self, Ambiguous, Sighted};
+use crate::target::{self, Ambiguous, Kind, Sighted};
 use crate::toolstack::{Listing, Toolstack, ToolstackError};
 use xen_fence_protocol::{Failure, Power};
 
@@ -52,12 +52,18 @@ impl Sight {
         self.rows.iter().any(|sighted| sighted.row.lives())
     }
 
+    /// Whether the node itself is up: a life of it that xl has set aside is not.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        self.rows.iter().any(|sighted| sighted.row.lives() && sighted.kind != Kind::SetAside)
+    }
+
     /// What the sight says of the node to somebody who only asks. A corpse may still write and a
     /// monitor may bring the node back, so neither of them is off.
     #[must_use]
     pub fn power(&self, host: &Host<'_>) -> Power {
         let proves_absence = self.rows.is_empty() && !host.toolstack.restarts_by_itself();
-        match (self.lives(), proves_absence && self.restarters.is_empty()) {
+        match (self.runs(), proves_absence && self.restarters.is_empty()) {
             (true, _) => Power::On,
             (false, true) => Power::Off,
             (false, false) => Power::Unknown,
@@ -69,7 +75,15 @@ impl Sight {
     pub fn obstacle(&self) -> Option<String> {
         let dying = self.rows.iter().find(|sighted| !sighted.row.lives());
         let corpse = dying.map(|sighted| corpse(sighted.row.domid));
-        corpse.or_else(|| {
+        let kept = self.rows.iter().find(|sighted| sighted.kind == Kind::SetAside);
+        let kept = kept.map(|sighted| {
+            format!(
+                "domain {} is an earlier life of it that has shut down and is kept (on_crash or \
+                 on_reboot in its configuration); `off` removes it",
+                sighted.row.domid
+            )
+        });
+        corpse.or(kept).or_else(|| {
             self.restarters
                 .first()
                 .map(|xl| format!("{} (pid {}) still runs and may bring it back", xl.what, xl.pid))

@@ -12,8 +12,19 @@ use crate::toolstack::{Listing, Row};
 pub struct Sighted {
     /// The row.
     pub row: Row,
-    /// Whether it is the shell that a migration leaves behind until its other end is up.
-    pub shell: bool,
+    /// What it is of the node.
+    pub kind: Kind,
+}
+
+/// What a row is of its node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The node itself.
+    Node,
+    /// An earlier life of it that has shut down, and that xl keeps for somebody to look at.
+    SetAside,
+    /// The shell that a migration leaves behind until its other end is up.
+    Shell,
 }
 
 /// Why a listing does not say which domain the node is. Nothing may be touched then.
@@ -71,12 +82,8 @@ pub fn find(listing: &Listing, node: &Node) -> Result<Vec<Sighted>, Ambiguous> {
     for row in listing.rows() {
         let kinship = row.name.as_deref().map(|name| Kinship::of(name, node.domain().as_str()));
         match (row.uuid == Some(node.uuid()), kinship) {
-            (true, None | Some(Kinship::Same)) => {
-                sighted.push(Sighted { row: row.clone(), shell: false });
-            }
-            (true, Some(Kinship::Shell)) => {
-                sighted.push(Sighted { row: row.clone(), shell: true });
-            }
+            (true, None) => sighted.push(Sighted { row: row.clone(), kind: Kind::Node }),
+            (true, Some(Kinship::Of(kind))) => sighted.push(Sighted { row: row.clone(), kind }),
             (true, Some(Kinship::None)) => {
                 return Err(Ambiguous::OtherName {
                     node: node.name().to_string(),
@@ -85,7 +92,7 @@ pub fn find(listing: &Listing, node: &Node) -> Result<Vec<Sighted>, Ambiguous> {
                     expected: node.domain().to_string(),
                 });
             }
-            (false, Some(Kinship::Same | Kinship::Shell)) => {
+            (false, Some(Kinship::Of(_))) => {
                 return Err(Ambiguous::OtherUuid {
                     node: node.name().to_string(),
                     domid: row.domid,
@@ -100,8 +107,7 @@ pub fn find(listing: &Listing, node: &Node) -> Result<Vec<Sighted>, Ambiguous> {
 
 /// How a domain's name in a listing relates to the name in the policy.
 enum Kinship {
-    Same,
-    Shell,
+    Of(Kind),
     None,
 }
 
@@ -110,9 +116,9 @@ impl Kinship {
     /// `NAME--incoming`, leave to run (xl_migrate.c).
     fn of(name: &str, expected: &str) -> Self {
         match name.strip_prefix(expected) {
-            Some("" | "--incoming") => Self::Same,
-            Some("--migratedaway") => Self::Shell,
-            Some(suffix) if is_set_aside(suffix) => Self::Same,
+            Some("" | "--incoming") => Self::Of(Kind::Node),
+            Some("--migratedaway") => Self::Of(Kind::Shell),
+            Some(suffix) if is_set_aside(suffix) => Self::Of(Kind::SetAside),
             Some(_) | None => Self::None,
         }
     }

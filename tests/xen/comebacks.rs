@@ -62,6 +62,37 @@ fn a_monitor_that_is_killed_may_leave_a_domain() {
     stays_away(&lab);
 }
 
+/// Root began to make it before the fence, and xl waits for its lock; no listing shows it.
+fn begun_by_root(prepare: &str, begin: &str) {
+    let lab = fresh();
+    lab.creates_take_xls_lock();
+    let _ = lab.sh(prepare).exits(0);
+    lab.settle("it is off", || lab.rows("node2").is_empty());
+    lab.hold_xls_lock();
+    let begun = lab.start(begin);
+    lab.settle("xl waits for the lock", || !lab.creates_at_xls_lock().is_empty());
+    let status = lab.ask("node1", &["status", "node2"]).wait();
+    assert!(status.says("unknown") && !status.says("node2 off"), "{status}");
+    let mut off = lab.ask("node1", &["off", "node2"]);
+    pause(6);
+    assert!(off.is_running(), "{}", off.wait());
+    lab.let_go_xls_lock();
+    let _ = off.wait().exits(0).saying("fenced (killed)");
+    let _ = begun.wait();
+    stays_away(&lab);
+}
+
+#[test]
+fn a_restore_by_root_that_waits() {
+    begun_by_root("xl save alpha-node2 /root/saved", "xl restore /root/saved");
+}
+
+#[test]
+fn a_create_by_root_that_waits() {
+    let create = "xl create --defconfig=/etc/xen/alpha-node2.cfg";
+    begun_by_root("xl destroy alpha-node2", create);
+}
+
 #[test]
 fn a_reboot_at_that_very_moment() {
     let lab = fresh();

@@ -53,7 +53,11 @@ fn xenstored_dies_while_a_death_is_proven() {
     let off = lab.ask("node1", &["off", "node2", "--timeout", "25"]);
     lab.settle("its domain is dying", || lab.domid("node2").is_none());
     let _ = lab.sh("kill -KILL $(cat /run/xenstored.pid); fsfreeze -u /srv/shared").exits(0);
-    let off = off.wait().exits(7).saying("may or may not be dead").saying("the last word of");
+    let off = off
+        .wait()
+        .exits(7)
+        .saying("may or may not be dead")
+        .saying("the last word of xen1: xl list -v");
     assert!(!off.says("node2 fenced"), "{off}");
     // The broker goes on looking, with one xl at a time, until its own limit or the host's restart.
     let hanging = lab.sh("pgrep -c -x -f '.*xl list.*'").stdout;

@@ -24,6 +24,35 @@ fn not_started(lines: &str, why: &str, words: &str) {
     lab.counts("node2");
 }
 
+/// What dom0's OOM killer does, say.
+#[test]
+fn a_create_that_is_killed() {
+    let lab = fresh();
+    let _ = lab.ask("node1", &["off", "node2"]).wait().exits(0);
+    let on = lab.ask("node1", &["on", "node2"]);
+    let kill = "until xl list | grep -q 'alpha-node2 .* --p---'; do :; done
+                kill -KILL $(pgrep -x -f '.*xl create .*node2.*')";
+    let _ = lab.sh(kill).exits(0);
+    let on = on.wait().saying("was killed");
+    assert_ne!(on.code, 0, "{on}");
+    let _ = lab.ask("node1", &["reset", "node2"]).wait().exits(0).saying("fenced (killed)");
+    lab.counts("node2");
+}
+
+#[test]
+fn a_life_that_was_set_aside_is_not_on() {
+    let lab = fresh();
+    lab.remake("node2", "do=panic panic=0", "on_crash = \"rename-restart\"\n");
+    lab.settle("it is set aside", || lab.listing().says("alpha-node2-"));
+    lab.configure("node2", "", "");
+    lab.settle("nothing of its monitor is left", || lab.xl_processes_of("node2").is_empty());
+    let _ = lab.ask("node1", &["status", "node2"]).wait().saying("unknown");
+    let on = lab.ask("node1", &["on", "node2"]).wait().saying("`off` removes it");
+    assert_ne!(on.code, 0, "{on}");
+    let _ = lab.ask("node1", &["reset", "node2"]).wait().exits(0).saying("fenced (killed)");
+    lab.counts("node2");
+}
+
 #[test]
 fn no_memory() {
     not_started("memory = 64000\n", "memory", "Destruction of domain failed");

@@ -110,7 +110,7 @@ fn t61_a_reboot_in_the_middle_of_the_kill_is_killed_again() {
 #[test]
 fn a_monitor_that_stays_is_no_proof_of_absence() {
     let world = World::with(vec![]);
-    world.restarters.borrow_mut().push(process("xl (xl create /etc/xen/alpha-node2.cfg)"));
+    world.restarters.borrow_mut().push(process("xl"));
     let (ended, _, _) = fence(&world);
     let not = ended.unwrap_err();
     assert_eq!(not.failure, Failure::Dying);
@@ -195,6 +195,26 @@ fn the_shell_of_a_migration_is_not_the_node() {
         row(6, "alpha-node2--incoming", UUID, false),
     ]);
     assert_eq!(fence(&world).0, Ok(How::Killed));
+}
+
+#[test]
+fn a_life_that_was_set_aside_is_killed_and_tells_nothing_of_a_shell() {
+    let aside = || row(4, "alpha-node2-20261121T0832Z", UUID, false);
+    assert_eq!(fence(&World::with(vec![aside()])).0, Ok(How::Killed));
+    let shell = row(5, "alpha-node2--migratedaway", UUID, false);
+    assert_eq!(fence(&World::with(vec![aside(), shell.clone()])).0, Ok(How::Shell));
+    assert_eq!(fence(&World::with(vec![row(6, "", UUID, false), shell])).0, Ok(How::Shell));
+}
+
+#[test]
+fn a_life_that_was_set_aside_does_not_run() {
+    let aside = row(4, "alpha-node2-20261121T0832Z", UUID, false);
+    let world = World::with(vec![aside]);
+    let host = Host { toolstack: &world, processes: &world, clock: &world };
+    let sight = host.look(&node()).unwrap();
+    assert!(sight.lives() && !sight.runs());
+    assert_eq!(sight.power(&host), Power::Unknown);
+    assert!(sight.obstacle().unwrap().contains("`off` removes it"));
 }
 
 #[test]

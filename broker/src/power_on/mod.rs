@@ -58,6 +58,8 @@ enum Creating {
     Content,
     /// Ended with an error.
     Failed,
+    /// Somebody killed it, in the middle of what it did.
+    Killed,
 }
 
 /// A create under way, by either way.
@@ -108,6 +110,13 @@ impl PowerOn<'_> {
                 Creating::Content => return Ok(()),
                 Creating::Failed => {
                     return Err(NotCreated::Failed(format!("{} failed", command.join(" "))));
+                }
+                Creating::Killed => {
+                    return Err(NotCreated::Stopped(format!(
+                        "{} was killed and may have left a half-built domain; `xl list` shows it, \
+                         `off` removes it",
+                        command.join(" ")
+                    )));
                 }
                 Creating::Going if self.planned.is_called_off() => {
                     starter.stop();

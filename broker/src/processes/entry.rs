@@ -21,10 +21,24 @@ pub(super) fn entries() -> std::io::Result<Vec<Entry>> {
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let pid = name.to_str().and_then(|name| name.parse().ok());
-        // A process that ends while it is looked at has nothing left to write or to restart.
-        found.extend(pid.and_then(Entry::of_pid).filter(|entry| !entry.is_dead()));
+        let Some(pid) = pid else { continue };
+        match Entry::of_pid(pid) {
+            Some(entry) if entry.is_dead() => {}
+            Some(entry) => found.push(entry),
+            // What is there and cannot be read may be any process; no list is whole without it.
+            None if exists(pid) && Entry::of_pid(pid).is_none() && exists(pid) => {
+                return Err(std::io::Error::other(format!("/proc/{pid} is not readable")));
+            }
+            // A process that ends while it is looked at has nothing left to write or to restart.
+            None => {}
+        }
     }
     Ok(found)
+}
+
+/// Whether a process has this number, as far as can be told.
+pub(super) fn exists(pid: i32) -> bool {
+    Path::new("/proc").join(pid.to_string()).try_exists().unwrap_or(true)
 }
 
 /// The name in a `stat` of proc(5), and the fields from the third on.
@@ -42,7 +56,12 @@ const fn has_ended(state: char) -> bool {
 
 /// A thread of a process that has not ended, with its state: one that cannot, where there is one.
 fn living_thread(process: &Path) -> Option<(PathBuf, char)> {
-    let threads = fs::read_dir(process.join("task")).ok()?.flatten().map(|entry| entry.path());
+    let threads = match fs::read_dir(process.join("task")) {
+        Ok(threads) => threads.flatten().map(|entry| entry.path()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+        // Who cannot be asked has not ended.
+        Err(_) => return Some((process.to_owned(), 'D')),
+    };
     let states = threads.filter_map(|path| Some((stat(&path)?.1.chars().next()?, path)));
     let living = states.filter(|(state, _)| !has_ended(*state));
     living.min_by_key(|(state, _)| *state != 'D').map(|(state, path)| (path, state))
@@ -88,10 +107,6 @@ impl Entry {
             .map(|arg| String::from_utf8_lossy(arg).into_owned())
             .filter(|arg| !arg.is_empty())
             .collect()
-    }
-
-    pub(super) fn command_line(&self) -> String {
-        self.args().join(" ")
     }
 
     pub(super) fn open_files(&self) -> Vec<PathBuf> {

@@ -16,7 +16,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let sight = work.host.look(node)?;
     case.recorder.aims_at(node, sight.rows.first().map(|sighted| sighted.row.domid));
     let asker = asker::find(work, &sight, &before)?;
-    if !sight.lives() {
+    if !sight.runs() {
         // Nothing is created beside a corpse: its last write may still be on the way.
         domain_config::fit(node).map_err(|unfit| cannot_start(&unfit.to_string()))?;
         if let Some(obstacle) = sight.obstacle() {
@@ -82,7 +82,7 @@ pub(super) fn plan(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) -> Opt
 fn start(work: &Work<'_>, node: &Node, planned: Planned) -> Result<StartedHow, String> {
     let config = domain_config::fit(node).map_err(|unfit| unfit.to_string())?;
     let sight = work.host.look(node).map_err(|blind| blind.to_string())?;
-    if sight.lives() {
+    if sight.runs() {
         return Ok(StartedHow::Running);
     }
     // Looked at again here, because a domain can die between ready and go.
