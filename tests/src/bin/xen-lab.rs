@@ -12,14 +12,18 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let done = match words.split_first() {
         Some((word, [])) if word == "boot" => boot(),
-        Some((word, command)) if word == "shell" => shell(command),
+        Some((word, command)) if word == "shell" => match shell(command) {
+            Ok(code) => return code,
+            Err(error) => Err(error),
+        },
         Some((word, [directory, groups @ ..])) if word == "record" => {
             raise().and_then(|mut lab| record(&mut lab, directory.as_ref(), groups))
         }
-        Some((word, rounds @ ([] | [_]))) if word == "figures" => {
-            let rounds = rounds.first().and_then(|rounds| rounds.parse().ok()).unwrap_or(20);
-            raise().and_then(|lab| figures(&lab, rounds))
-        }
+        Some((word, [])) if word == "figures" => raise().and_then(|lab| figures(&lab, 20)),
+        Some((word, [rounds])) if word == "figures" => match rounds.parse() {
+            Ok(rounds) => raise().and_then(|lab| figures(&lab, rounds)),
+            Err(_) => Err(Error::new(USAGE)),
+        },
         _ => Err(Error::new(USAGE)),
     };
     match done {
@@ -41,13 +45,16 @@ fn boot() -> Result<()> {
     std::io::stdin().read_line(&mut line).map(drop).map_err(|error| Error::new(error.to_string()))
 }
 
-fn shell(command: &[String]) -> Result<()> {
+/// Ends as the command there does.
+fn shell(command: &[String]) -> Result<ExitCode> {
     let lab = raise()?;
     let login = lab.login();
     let mut ssh = Command::new(&login[0]);
     ssh.args(&login[1..]).args(command);
     let status = ssh.status();
-    status.map(drop).map_err(|error| Error::new(format!("cannot run ssh: {error}")))
+    let status = status.map_err(|error| Error::new(format!("cannot run ssh: {error}")))?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(ExitCode::from(code.unwrap_or(255)))
 }
 
 fn raise() -> Result<Lab> {
