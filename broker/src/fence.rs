@@ -77,6 +77,7 @@ impl Host<'_> {
             killed_node: false,
             killed_shell: false,
             writers: Vec::new(),
+            noted: Vec::new(),
         };
         pursuit.run(sight, witness)
     }
@@ -95,6 +96,8 @@ struct Pursuit<'a> {
     /// Whether a migration's shell was destroyed.
     killed_shell: bool,
     writers: Vec<Process>,
+    /// The domids whose writers were looked for.
+    noted: Vec<u32>,
 }
 
 impl Pursuit<'_> {
@@ -108,6 +111,7 @@ impl Pursuit<'_> {
         loop {
             let held_by = match &sight {
                 Ok(seen) => {
+                    self.note_new_writers(seen)?;
                     if harmless && seen.lives() {
                         witness.killing_again();
                         harmless = false;
@@ -182,9 +186,6 @@ impl Pursuit<'_> {
                 );
                 return Err(NotFenced::because(Failure::Alive, text));
             }
-            if times == 0 {
-                self.note_writers(sight)?;
-            }
             // Its word is not believed, either way: a destroy can fail after the kill, or succeed
             // without one. The next look decides. Only one that hangs is not tried again.
             if let Err(ToolstackError::Command(_)) = self.host.toolstack.destroy(row.domid) {
@@ -198,12 +199,21 @@ impl Pursuit<'_> {
         Ok(destroyed)
     }
 
+    /// Looks for writers again when there is a row that was not there before.
+    fn note_new_writers(&mut self, sight: &Sight) -> Result<(), NotFenced> {
+        if sight.rows.iter().all(|sighted| self.noted.contains(&sighted.row.domid)) {
+            return Ok(());
+        }
+        self.note_writers(sight)
+    }
+
     /// Remembers the processes that write for the node, before its death hides whose they were.
     fn note_writers(&mut self, sight: &Sight) -> Result<(), NotFenced> {
         let domids: Vec<u32> = sight.rows.iter().map(|sighted| sighted.row.domid).collect();
         let found = self.host.processes.writers(self.node, &domids).map_err(|error| {
             NotFenced::because(Failure::Internal, Blind::Processes(error).to_string())
         })?;
+        self.noted.extend(domids);
         for writer in found {
             if !self.writers.contains(&writer) {
                 self.writers.push(writer);

@@ -124,7 +124,14 @@ impl Entry {
         let called_xl = self.name == "xl"
             || fs::read_link(self.path("exe"))
                 .is_ok_and(|exe| exe.file_name() == Some("xl".as_ref()));
-        called_xl && fs::metadata(self.path("")).is_ok_and(|dir| dir.uid() == 0)
+        called_xl && fs::metadata(self.path("")).is_ok_and(|dir| dir.uid() == 0) && self.is_roots()
+    }
+
+    /// Whether root started it: a set-user-ID program under the name of xl is anybody's.
+    fn is_roots(&self) -> bool {
+        let Ok(status) = fs::read_to_string(self.path("status")) else { return true };
+        let real = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+        real.and_then(|ids| ids.split_whitespace().next()).is_none_or(|real| real == "0")
     }
 
     fn may_restart(&self, node: &Node) -> bool {
@@ -183,7 +190,10 @@ impl Entry {
             (None, None) => return false,
         };
         domid.parse().is_ok_and(|domid| domids.contains(&domid))
-            || name.and_then(|name| name.split(',').next()) == Some(node.domain().as_str())
+            || name.and_then(|name| name.split(',').next()).is_some_and(|name| {
+                // One that came by a migration was started under the name of then.
+                name.strip_suffix("--incoming").unwrap_or(name) == node.domain().as_str()
+            })
     }
 }
 

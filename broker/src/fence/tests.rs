@@ -198,6 +198,23 @@ fn the_shell_of_a_migration_is_not_the_node() {
 }
 
 #[test]
+fn the_writers_of_a_row_that_is_first_seen_dying_are_waited_for() {
+    let world = World::with(vec![]);
+    world.restarters.borrow_mut().push(process("xl"));
+    world.later(MS(1_000), |world| {
+        world.rows.borrow_mut().push(row(6, "", UUID, true));
+        world.writers.borrow_mut().push(process("device model qemu-system-i386"));
+    });
+    world.later(MS(2_000), |world| {
+        world.remove(6);
+        world.restarters.borrow_mut().clear();
+    });
+    world.later(MS(5_000), |world| world.writers.borrow_mut().clear());
+    let (_, took, _) = fence(&world);
+    assert!(took >= 5_000, "{took}");
+}
+
+#[test]
 fn a_life_that_was_set_aside_is_killed_and_tells_nothing_of_a_shell() {
     let aside = || row(4, "alpha-node2-20261121T0832Z", UUID, false);
     assert_eq!(fence(&World::with(vec![aside()])).0, Ok(How::Killed));

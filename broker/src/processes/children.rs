@@ -66,6 +66,17 @@ fn begin(command: &mut Command) -> Waiting {
     Waiting(command.spawn().unwrap())
 }
 
+/// The same for a program that was copied just now.
+fn begin_copy(command: &mut Command) -> Waiting {
+    loop {
+        // A child of another test may still have the copy open for writing.
+        match command.spawn() {
+            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
+            child => return Waiting(child.unwrap()),
+        }
+    }
+}
+
 fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
@@ -158,14 +169,7 @@ fn what_it_is_called_by_the_kernel_or_by_its_file_makes_an_xl() {
     let mut command = Command::new(&program);
     command.args(["-c", "printf other >/proc/$$/comm && echo renamed && read word", "create"]);
     command.arg("/etc/xen/alpha-node2.cfg").stdin(Stdio::piped()).stdout(Stdio::piped());
-    let child = loop {
-        // A child of another test may still have the copy open for writing.
-        match command.spawn() {
-            Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
-            other => break other.unwrap(),
-        }
-    };
-    let mut process = Waiting(child);
+    let mut process = begin_copy(&mut command);
     let mut line = String::new();
     BufReader::new(process.0.stdout.take().unwrap()).read_line(&mut line).unwrap();
     assert_eq!(line, "renamed\n");
@@ -185,6 +189,15 @@ fn another_accounts_xl_is_nothing_to_wait_for() {
     let mut command = waiting(&program, &["create", "/etc/xen/alpha-node2.cfg"]);
     let process = begin(command.uid(65_534));
     assert!(!process.restarts(&node()), "any account could hold up every proof");
+    // Nor with a program that is root's while it runs.
+    fs::remove_file(&program).unwrap();
+    fs::copy("/bin/sleep", &program).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o4755)).unwrap();
+    let mut command = Command::new(&program);
+    command.args(["60"]).arg0("xl create").uid(65_534);
+    let process = begin_copy(&mut command);
+    let entry = super::entry::Entry::of_pid(process.pid()).unwrap();
+    assert!(entry.name == "xl" && !entry.is_roots());
 }
 
 #[test]
@@ -195,6 +208,7 @@ fn a_device_model_is_known_by_domid_or_name() {
         (&["-xen-domid", &domid], true),
         (&["-xen-domid", "7000001", "-name", "alpha-node2"], true),
         (&["-xen-domid", "7000001", "-name", "alpha-node2,process=qemu"], true),
+        (&["-xen-domid", "7000001", "-name", "alpha-node2--incoming"], true),
         (&["-xen-domid", "7000001", "-name", "alpha-node22"], false),
         (&["-xen-domid", "7000001"], false),
         (&["-xen-domid"], false),
