@@ -146,7 +146,7 @@ impl Lab {
         let unnumbered = numbers.map(|number| format!("-e 's#/{number}\\(/\\|$\\)#/N\\1#g'"));
         let script = format!(
             "ps --ppid 2 -p 2 --deselect -o user=,args= |
-             grep -vE '^[^ ]+ +(bash /run/control|/bin/bash /lab/control|ps|sort|grep|sed|sleep)( |$)' |
+             grep -vE '^[^ ]+ +(bash /run/control[^ ]*|/bin/bash /lab/control|ps|sort|grep|sed|sleep)( |$)' |
              sed -e 's/ [^ ]* startups/ startups/' | sort
              xl list | sed 1d | awk '{{ print \"row\", $1, NF }}' | sort
              xenstore-ls -f | sed -e 's/ = .*//' | grep -vE '^/local/domain/0/(device-model|memory)' | sed {} | sort -u
