@@ -50,14 +50,15 @@ fn xenstored_dies_while_a_death_is_proven() {
     let before = lab.inventory();
     let _ = lab.sh("fsfreeze -f /srv/shared").exits(0);
     pause(2);
-    let off = lab.ask("node1", &["off", "node2", "--timeout", "25"]);
+    let off = lab.ask("node1", &["off", "node2", "--timeout", "40"]);
     lab.settle("its domain is dying", || lab.domid("node2").is_none());
     let _ = lab.sh("kill -KILL $(cat /run/xenstored.pid); fsfreeze -u /srv/shared").exits(0);
     let off = off
         .wait()
         .exits(7)
         .saying("may or may not be dead")
-        .saying("the last word of xen1: xl list -v");
+        .saying("the last word of")
+        .saying("no answer within");
     assert!(!off.says("node2 fenced"), "{off}");
     // The broker goes on looking, with one xl at a time, until its own limit or the host's restart.
     let hanging = lab.sh("pgrep -c -x -f '.*xl list.*'").stdout;
