@@ -96,8 +96,10 @@ pub fn whose(file: &Path, node: &Node) -> Option<bool> {
     }
     let config = DomainConfig::parse(&text);
     let same_uuid = config.uuid.and_then(|uuid| Uuid::parse(&uuid).ok()) == Some(node.uuid());
-    let name = config.name?;
-    Some(same_uuid || name == node.domain().as_str())
+    if same_uuid {
+        return Some(true);
+    }
+    config.name.map(|name| name == node.domain().as_str())
 }
 
 /// The disks that the node's configuration names; none if it cannot be read.

@@ -8,7 +8,7 @@ use crate::acl::Node;
 use crate::clock::Moment;
 use crate::domain_config;
 use crate::media::Disks;
-use entry::{Entry, entries, exists};
+use entry::{Entry, directory, entries, exists};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -81,11 +81,11 @@ impl Processes for ProcFs {
         Ok(found)
     }
 
-    fn lives(&self, process: &Process) -> bool {
-        Entry::of_pid(process.pid).map_or_else(
+    fn lives(&self, known: &Process) -> bool {
+        Entry::of_pid(known.pid).map_or_else(
             // What is there and cannot be read is not gone.
-            || exists(process.pid),
-            |entry| entry.started == process.started && !entry.is_dead(),
+            || exists(&directory(known.pid)),
+            |entry| entry.started == known.started && !entry.is_dead(),
         )
     }
 }

@@ -80,11 +80,11 @@ impl Ambiguous {
 pub fn find(listing: &Listing, node: &Node) -> Result<Vec<Sighted>, Ambiguous> {
     let mut sighted = Vec::new();
     for row in listing.rows() {
-        let kinship = row.name.as_deref().map(|name| Kinship::of(name, node.domain().as_str()));
-        match (row.uuid == Some(node.uuid()), kinship) {
+        let named = row.name.as_deref().map(|name| Kind::of(name, node.domain().as_str()));
+        match (row.uuid == Some(node.uuid()), named) {
             (true, None) => sighted.push(Sighted { row: row.clone(), kind: Kind::Node }),
-            (true, Some(Kinship::Of(kind))) => sighted.push(Sighted { row: row.clone(), kind }),
-            (true, Some(Kinship::None)) => {
+            (true, Some(Some(kind))) => sighted.push(Sighted { row: row.clone(), kind }),
+            (true, Some(None)) => {
                 return Err(Ambiguous::OtherName {
                     node: node.name().to_string(),
                     domid: row.domid,
@@ -92,40 +92,35 @@ pub fn find(listing: &Listing, node: &Node) -> Result<Vec<Sighted>, Ambiguous> {
                     expected: node.domain().to_string(),
                 });
             }
-            (false, Some(Kinship::Of(_))) => {
+            (false, Some(Some(_))) => {
                 return Err(Ambiguous::OtherUuid {
                     node: node.name().to_string(),
                     domid: row.domid,
                     name: row.name.clone().unwrap_or_default(),
                 });
             }
-            (false, None | Some(Kinship::None)) => {}
+            (false, None | Some(None)) => {}
         }
     }
     Ok(sighted)
 }
 
-/// How a domain's name in a listing relates to the name in the policy.
-enum Kinship {
-    Of(Kind),
-    None,
-}
-
-impl Kinship {
-    /// xl renames the sender to `NAME--migratedaway` before it gives the receiver, so far
+impl Kind {
+    /// What a name in a listing says of the node that has the expected one; nothing if it is
+    /// another's. xl renames the sender to `NAME--migratedaway` before it gives the receiver, so far
     /// `NAME--incoming`, leave to run (xl_migrate.c).
-    fn of(name: &str, expected: &str) -> Self {
+    fn of(name: &str, expected: &str) -> Option<Self> {
         match name.strip_prefix(expected) {
-            Some("" | "--incoming") => Self::Of(Kind::Node),
-            Some("--migratedaway") => Self::Of(Kind::Shell),
-            Some(suffix) if is_set_aside(suffix) => Self::Of(Kind::SetAside),
-            Some(_) | None => Self::None,
+            Some("" | "--incoming") => Some(Self::Node),
+            Some("--migratedaway") => Some(Self::Shell),
+            Some(suffix) if is_set_aside(suffix) => Some(Self::SetAside),
+            Some(_) | None => None,
         }
     }
 }
 
-/// Whether this is what xl appends for `rename-restart`: `-20261121T1249Z`, the time in UTC (xl.cfg(5)
-/// and our recordings). The domain was shut down before; its backends may still write.
+/// Whether this is what xl appends for `rename-restart`: `-20261121T1249Z`, the time in UTC (xl.cfg(5);
+/// seen on 4.17, tests/xen/states.rs). The domain was shut down before; its backends may still write.
 fn is_set_aside(suffix: &str) -> bool {
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let time = suffix.strip_prefix('-').and_then(|rest| rest.strip_suffix('Z'));

@@ -148,12 +148,26 @@ fn session(dom0: &Dom0, pid: i32) -> String {
     session.unwrap_or_else(|| panic!("process {pid} is not there")).to_owned()
 }
 
+/// What dom0's OOM killer does, say: a half-built domain is no node that runs.
+fn a_create_that_is_killed(dom0: &Dom0) {
+    let _ = ask(dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    dom0.fault(&["fault", "create-delay", "4000"]);
+    let on = dom0.in_node("alpha", "node1").spawn(&["xen-fence", "on", "node2"]);
+    settle(|| dom0.domid("alpha", "node2").is_some());
+    let _ = dom0.on(&["kill", "-KILL", &monitor(dom0).to_string()]).exits(0);
+    let _ = on.wait().exits(1).saying("half built perhaps");
+    dom0.fault(&["clear"]);
+    let _ = ask(dom0, "alpha", "node1", &["reset", "node2"]).exits(0).saying("and started");
+}
+
 #[test]
 fn without_systemd() {
     if !may_raise_limits() {
         skipped("without_systemd, the limit of core dumps", "root has no CAP_SYS_RESOURCE here");
     }
-    as_by_hand(&two_clusters().raise().unwrap());
+    let dom0 = two_clusters().raise().unwrap();
+    as_by_hand(&dom0);
+    a_create_that_is_killed(&dom0);
 }
 
 #[test]
@@ -161,5 +175,7 @@ fn with_systemd() {
     if !std::path::Path::new("/lib/systemd/systemd").exists() {
         return skipped("with_systemd", "there is no systemd here (package systemd)");
     }
-    as_by_hand(&two_clusters().systemd().raise().unwrap());
+    let dom0 = two_clusters().systemd().raise().unwrap();
+    as_by_hand(&dom0);
+    a_create_that_is_killed(&dom0);
 }

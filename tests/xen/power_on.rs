@@ -33,7 +33,7 @@ fn a_create_that_is_killed() {
     let kill = "until xl list | grep -q 'alpha-node2 .* --p---'; do :; done
                 kill -KILL $(pgrep -x -f '.*xl create .*node2.*')";
     let _ = lab.sh(kill).exits(0);
-    let on = on.wait().saying("was killed");
+    let on = on.wait().saying("half built perhaps");
     assert_ne!(on.code, 0, "{on}");
     let _ = lab.ask("node1", &["reset", "node2"]).wait().exits(0).saying("fenced (killed)");
     lab.counts("node2");

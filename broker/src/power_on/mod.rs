@@ -58,8 +58,6 @@ enum Creating {
     Content,
     /// Ended with an error.
     Failed,
-    /// Somebody killed it, in the middle of what it did.
-    Killed,
 }
 
 /// A create under way, by either way.
@@ -84,20 +82,23 @@ impl PowerOn<'_> {
             return Err("a later request called the power-on off".to_owned());
         }
         let sight = self.host.look(self.node).map_err(|blind| blind.to_string())?;
-        match (ended, sight.lives()) {
+        let watched = self.host.toolstack.restarts_by_itself() || !sight.restarters.is_empty();
+        let with_words =
+            |why: String| if words.is_empty() { why } else { format!("{why}: {words}") };
+        match (ended, sight.runs()) {
             (Ok(()), true) => Ok(StartedHow::Created),
             (Ok(()), false) => Err(format!(
                 "the toolstack was content, and yet {} is not in its listing",
                 self.node.domain()
             )),
-            // Somebody else was quicker, and the name was in use.
-            (Err(NotCreated::Failed(_)), true) => Ok(StartedHow::Running),
-            (Err(NotCreated::Failed(why) | NotCreated::Stopped(why)), _) if words.is_empty() => {
-                Err(why)
-            }
-            (Err(NotCreated::Failed(why) | NotCreated::Stopped(why)), _) => {
-                Err(format!("{why}: {words}"))
-            }
+            // Somebody else was quicker, and the name was in use: an xl watches over that domain. One
+            // that nobody watches over is what a create left that was killed.
+            (Err(NotCreated::Failed(_)), true) if watched => Ok(StartedHow::Running),
+            (Err(NotCreated::Failed(why)), true) => Err(format!(
+                "{}; its domain is there, half built perhaps: `xl list` shows it, `off` removes it",
+                with_words(why)
+            )),
+            (Err(NotCreated::Failed(why) | NotCreated::Stopped(why)), _) => Err(with_words(why)),
         }
     }
 
@@ -110,13 +111,6 @@ impl PowerOn<'_> {
                 Creating::Content => return Ok(()),
                 Creating::Failed => {
                     return Err(NotCreated::Failed(format!("{} failed", command.join(" "))));
-                }
-                Creating::Killed => {
-                    return Err(NotCreated::Stopped(format!(
-                        "{} was killed and may have left a half-built domain; `xl list` shows it, \
-                         `off` removes it",
-                        command.join(" ")
-                    )));
                 }
                 Creating::Going if self.planned.is_called_off() => {
                     starter.stop();

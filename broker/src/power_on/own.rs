@@ -6,7 +6,6 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, Stdio};
 
 /// A child of the broker that runs the toolstack's create.
@@ -61,7 +60,6 @@ impl Starter for Own {
         match self.child.try_wait() {
             Ok(None) => Creating::Going,
             Ok(Some(status)) if status.success() => Creating::Content,
-            Ok(Some(status)) if status.signal().is_some() => Creating::Killed,
             Ok(Some(_)) | Err(_) => Creating::Failed,
         }
     }

@@ -116,6 +116,7 @@ fn an_xl_that_waits_with_another_file_is_judged_by_what_the_file_says() {
     let ours = file("ours", "name = \"alpha-node2\"\n");
     let theirs = file("theirs", "name = \"alpha-node22\"\n");
     let unsaid = file("unsaid", "memory = 128\n");
+    let nameless = file("nameless", &format!("uuid = \"{UUID}\"\n"));
     let saved = "Xen saved domain, xl format\n \0 \r";
     let saved_ours = file("saved", &format!("{saved}{{\"name\": \"alpha-node2\"}}"));
     let saved_theirs = file("saved-theirs", &format!("{saved}{{\"name\": \"alpha-node22\"}}"));
@@ -128,6 +129,7 @@ fn an_xl_that_waits_with_another_file_is_judged_by_what_the_file_says() {
         (&["create", &theirs, "name=\"alpha-node2\""], true),
         (&["create", &theirs, &format!("uuid='{UUID}'")], true),
         (&["create", &unsaid], true),
+        (&["create", &theirs, &nameless], true),
         (&["restore", &saved_ours], true),
         (&["restore", &saved_theirs], false),
         (&["restore", "/somewhere/else"], true),
@@ -167,7 +169,11 @@ fn what_it_is_called_by_the_kernel_or_by_its_file_makes_an_xl() {
     let program = dir.path().join("xl");
     fs::copy("/bin/sh", &program).unwrap();
     let mut command = Command::new(&program);
-    command.args(["-c", "printf other >/proc/$$/comm && echo renamed && read word", "create"]);
+    command.args([
+        "-c",
+        "printf '\\377other' >/proc/$$/comm && echo renamed && read word",
+        "create",
+    ]);
     command.arg("/etc/xen/alpha-node2.cfg").stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut process = begin_copy(&mut command);
     let mut line = String::new();

@@ -26,7 +26,10 @@ pub(super) fn entries() -> std::io::Result<Vec<Entry>> {
             Some(entry) if entry.is_dead() => {}
             Some(entry) => found.push(entry),
             // What is there and cannot be read may be any process; no list is whole without it.
-            None if exists(pid) && Entry::of_pid(pid).is_none() && exists(pid) => {
+            None if exists(&directory(pid))
+                && Entry::of_pid(pid).is_none()
+                && exists(&directory(pid)) =>
+            {
                 return Err(std::io::Error::other(format!("/proc/{pid} is not readable")));
             }
             // A process that ends while it is looked at has nothing left to write or to restart.
@@ -36,14 +39,21 @@ pub(super) fn entries() -> std::io::Result<Vec<Entry>> {
     Ok(found)
 }
 
-/// Whether a process has this number, as far as can be told.
-pub(super) fn exists(pid: i32) -> bool {
-    Path::new("/proc").join(pid.to_string()).try_exists().unwrap_or(true)
+/// The directory of a process.
+pub(super) fn directory(pid: i32) -> PathBuf {
+    PathBuf::from(format!("/proc/{pid}"))
+}
+
+/// Whether a process or thread is there, as far as can be told.
+pub(super) fn exists(directory: &Path) -> bool {
+    directory.try_exists().unwrap_or(true)
 }
 
 /// The name in a `stat` of proc(5), and the fields from the third on.
 fn stat(directory: &Path) -> Option<(String, String)> {
-    let stat = fs::read_to_string(directory.join("stat")).ok()?;
+    // A process may give itself a name of any bytes.
+    let stat = fs::read(directory.join("stat")).ok()?;
+    let stat = String::from_utf8_lossy(&stat);
     // The name stands in parentheses and may itself hold any byte, parentheses too.
     let (head, tail) = stat.rsplit_once(") ")?;
     let (_, name) = head.split_once(" (")?;
@@ -62,14 +72,17 @@ fn living_thread(process: &Path) -> Option<(PathBuf, char)> {
         // Who cannot be asked has not ended.
         Err(_) => return Some((process.to_owned(), 'D')),
     };
-    let states = threads.filter_map(|path| Some((stat(&path)?.1.chars().next()?, path)));
+    let states = threads.filter_map(|path| match stat(&path) {
+        Some((_, fields)) => Some((fields.chars().next()?, path)),
+        None => exists(&path).then_some(('D', path)),
+    });
     let living = states.filter(|(state, _)| !has_ended(*state));
     living.min_by_key(|(state, _)| *state != 'D').map(|(state, path)| (path, state))
 }
 
 impl Entry {
     pub(super) fn of_pid(pid: i32) -> Option<Self> {
-        let directory = PathBuf::from(format!("/proc/{pid}"));
+        let directory = directory(pid);
         let (name, fields) = stat(&directory)?;
         let mut fields = fields.split(' ');
         let state = fields.next()?.chars().next()?;
