@@ -210,8 +210,11 @@ fn the_writers_of_a_row_that_is_first_seen_dying_are_waited_for() {
         world.restarters.borrow_mut().clear();
     });
     world.later(MS(5_000), |world| world.writers.borrow_mut().clear());
-    let (_, took, _) = fence(&world);
+    let (_, took, scene) = fence(&world);
     assert!(took >= 5_000, "{took}");
+    // Each time something else is waited for, it is said.
+    let words = scene.words;
+    assert!(words.len() >= 2 && words.last().unwrap().contains("device model"), "{words:?}");
 }
 
 #[test]
