@@ -32,12 +32,12 @@ fn on_lingering_qdisk(lab: &Lab) {
             {qemu} \"$@\" &
             child=$!
             while kill -0 $child 2>/dev/null; do wait $child; done
-            sector() {{ dd bs=512 conv=fsync,notrunc count=1 \"$@\" 2>/dev/null; }}
+            sector() {{ dd bs=4096 conv=fsync,notrunc count=1 \"$@\" 2>/dev/null; }}
             read -r name number rest < <(sector if={DISK} skip={slot})
             end=$((SECONDS + {LINGERS}))
             while [ $SECONDS -lt $end ]; do
                 number=$((number + 1))
-                printf '%-511s\\n' \"$name $number late\" | sector of={DISK} seek={slot}
+                printf '%-4095s\\n' \"$name $number late\" | sector of={DISK} seek={slot}
                 sleep 0.2
             done"
         ),
@@ -50,11 +50,12 @@ fn on_lingering_qdisk(lab: &Lab) {
 /// node2 with emulated hardware, which knows of no Xen: tests/image/guest-bios.S. Its kernel is its
 /// first disk.
 fn on_emulated_disk(lab: &Lab) {
-    let (boot, slot) = ("/srv/boot.img", lab.node("node2").slot);
+    // A BIOS counts in sectors of 512 bytes, the lab in those of 4096.
+    let (boot, sector) = ("/srv/boot.img", lab.node("node2").slot * 8);
     let _ = lab
         .sh(&format!(
             "cp /lab/guest-bios {boot} && truncate -s 1M {boot} &&
-             printf 'node2   \\{slot:03o}' | dd of={boot} bs=1 seek=440 conv=notrunc"
+             printf 'node2   \\{sector:03o}' | dd of={boot} bs=1 seek=440 conv=notrunc"
         ))
         .exits(0);
     let disks = format!("{}, {}", qdisk(boot, "hda"), qdisk(DISK, "hdb"));

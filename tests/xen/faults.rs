@@ -36,12 +36,12 @@ fn without_xenstored_nothing_is_said_to_be_dead() {
     lab.counts("node2");
     lab.cut_power().unwrap();
     start_nodes(&lab);
-    assert_eq!(lab.inventory(), before, "as it was before");
+    lab.is_as_before(&before);
     let watch = lab.watch("node2");
     let _ = lab.ask("node1", &["reset", "node2"]).wait().exits(0).saying("fenced (killed)");
     lab.judge(watch);
     lab.counts("node2");
-    assert_eq!(lab.inventory(), before, "and the fence leaves nothing either");
+    lab.is_as_before(&before);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn xenstored_dies_while_a_death_is_proven() {
     lab.cut_power().unwrap();
     assert!(nothing_of_ours_runs(&lab));
     start_nodes(&lab);
-    assert_eq!(lab.inventory(), before, "as it was before");
+    lab.is_as_before(&before);
     let watch = lab.watch("node2");
     let _ = lab.ask("node1", &["off", "node2"]).wait().exits(0).saying("fenced (killed)");
     lab.judge(watch);

@@ -46,7 +46,7 @@ fn twenty_resets_in_a_row() {
         lab.counts("node2");
         lab.judge(watch);
     }
-    assert_eq!(lab.inventory(), before, "twenty fences leave nothing");
+    lab.is_as_before(&before);
 }
 
 /// With nothing in flight the first listing after the kill shows the death, or the second.

@@ -7,7 +7,7 @@ use xen_fence_tests::lab::Lab;
 /// Freezes the disk, and waits until a write of each node hangs in dom0.
 fn freeze(lab: &Lab) {
     let _ = lab.sh("fsfreeze -f /srv/shared").exits(0);
-    let hanging = "cat /proc/[0-9]*/stat 2>/dev/null | grep -ac ') D '";
+    let hanging = "cat /proc/[0-9]*/stat 2>/dev/null | grep -ac 'loop[12]) D '";
     lab.settle("both hang in a write", || lab.sh(hanging).stdout.trim() == "2");
 }
 

@@ -3,6 +3,7 @@
 use super::Lab;
 use crate::running::Output;
 use serde_json::Value;
+use std::time::Duration;
 
 /// One look at a node's sector that found it changed.
 #[derive(Clone, Debug)]
@@ -141,7 +142,7 @@ impl Lab {
     /// If dom0 does not answer.
     #[must_use]
     #[track_caller]
-    pub fn inventory(&self) -> String {
+    pub fn inventory(&self) -> Vec<String> {
         let numbers = ["node1", "node2"].map(|node| self.domid(node).unwrap_or_default());
         let unnumbered = numbers.map(|number| format!("-e 's#/{number}\\(/\\|$\\)#/N\\1#g'"));
         let script = format!(
@@ -154,7 +155,21 @@ impl Lab {
              losetup -a | sort",
             unnumbered.join(" ")
         );
-        self.sh(&script).stdout
+        self.sh(&script).stdout.lines().map(str::to_owned).collect()
+    }
+
+    /// Asserts that the inventory is this again, within a minute.
+    #[track_caller]
+    pub fn is_as_before(&self, before: &[String]) {
+        let as_before = || self.inventory() == before;
+        if self.until("it is as before", Duration::from_secs(60), as_before).is_err() {
+            let now = self.inventory();
+            let only = |these: &[String], those: &[String]| -> Vec<String> {
+                these.iter().filter(|line| !those.contains(line)).cloned().collect()
+            };
+            let (new, gone) = (only(&now, before), only(before, &now));
+            assert_eq!(now, before, "new: {new:#?}, gone: {gone:#?}");
+        }
     }
 
     /// Asserts that a node is seen to write, within two minutes.

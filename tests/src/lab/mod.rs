@@ -199,7 +199,7 @@ impl Lab {
         let slot = self.node(node).slot;
         let _ = self
             .sh(&format!(
-                "dd if=/dev/zero of={DISK} bs=512 seek={slot} count=1 conv=notrunc 2>/dev/null"
+                "dd if=/dev/zero of={DISK} bs=4096 seek={slot} count=1 conv=notrunc 2>/dev/null"
             ))
             .exits(0);
     }
