@@ -7,7 +7,7 @@ use nix::time::{ClockId, clock_gettime};
 use std::time::Duration;
 
 /// A moment on this host's boot clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(Duration);
 
 impl Moment {

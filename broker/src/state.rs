@@ -43,6 +43,9 @@ pub struct Fence {
     pub phase: Phase,
     /// When it came there, in milliseconds since boot.
     pub at_ms: u64,
+    /// When the node ran again after it, in milliseconds since boot, if it does.
+    #[serde(default)]
+    pub started_ms: Option<u64>,
     /// The broker's process number.
     pub pid: i32,
     /// The broker's start, in the kernel's ticks.
@@ -114,6 +117,33 @@ impl State {
     /// # Errors
     /// A sentence that names the file; the fence goes on without.
     pub fn remember(&self, node: &NodeName, fence: Fence, clock: &dyn Clock) -> Result<(), String> {
+        self.change(clock, |fences| {
+            fences.insert(node.lower(), fence);
+        })
+    }
+
+    /// Remembers that the node runs again after its last fence, if that was by this request.
+    ///
+    /// # Errors
+    /// A sentence that names the file.
+    pub fn has_started(
+        &self,
+        node: &NodeName,
+        request: RequestId,
+        clock: &dyn Clock,
+    ) -> Result<(), String> {
+        self.change(clock, |fences| {
+            if let Some(fence) = fences.get_mut(&node.lower()).filter(|last| last.is_of(request)) {
+                fence.started_ms = Some(clock.now().millis());
+            }
+        })
+    }
+
+    fn change(
+        &self,
+        clock: &dyn Clock,
+        change: impl FnOnce(&mut BTreeMap<String, Fence>),
+    ) -> Result<(), String> {
         let cannot =
             |error: std::io::Error| format!("{} cannot be written: {error}", self.path.display());
         let guard = Lock::take(
@@ -127,7 +157,7 @@ impl State {
         };
         let mut saved = read(&self.path).unwrap_or_default();
         saved.boot = boot_id();
-        saved.fences.insert(node.lower(), fence);
+        change(&mut saved.fences);
         let text = serde_json::to_vec(&saved).map_err(|error| cannot(error.into()))?;
         replace(&self.path, &text).map_err(cannot)
     }
@@ -169,6 +199,7 @@ mod tests {
             restarts: true,
             phase: Phase::Fenced,
             at_ms: 5,
+            started_ms: None,
             pid: 1,
             started: 2,
         }

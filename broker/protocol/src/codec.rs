@@ -155,6 +155,11 @@ impl<'line> Fields<'line> {
         if field.is_empty() { Err(WireError::Missing(name)) } else { Ok(field) }
     }
 
+    /// The last field of a line that may be without it.
+    pub(crate) fn optional(&mut self) -> Result<Option<&'line str>, WireError> {
+        if self.rest.is_some() { self.next("optional").map(Some) } else { Ok(None) }
+    }
+
     /// Everything that is left: the sentence at the end of a line.
     pub(crate) fn remainder(&mut self, name: &'static str) -> Result<&'line str, WireError> {
         self.rest.take().ok_or(WireError::Missing(name))

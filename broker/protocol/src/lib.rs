@@ -24,6 +24,7 @@ mod limits;
 mod name;
 mod reply;
 mod request;
+mod rounds;
 mod words;
 
 pub use codec::{LineBuffer, WireError};
@@ -31,6 +32,7 @@ pub use limits::*;
 pub use name::{HostName, NodeName, RequestId, Text, Version};
 pub use reply::{Body, Reply};
 pub use request::{Action, ClientLine, Request};
+pub use rounds::{Event, Outcome, Round, Say, Standing, Why};
 pub use words::{Asker, Failure, Hold, How, Level, Note, Power, Refusal, StartedHow, Step};
 
 /// The first field of every line: the protocol's name and version.

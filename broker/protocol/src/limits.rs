@@ -24,6 +24,15 @@ pub const GO_BY: Duration = Duration::from_secs(40);
 pub const READY_SILENCE: Duration = Duration::from_secs(2);
 /// How long `wait` may hold a cluster's lock, in all.
 pub const WAIT_IN_ALL: Duration = Duration::from_secs(5);
+/// Pause between two `wait`: half of the silence that a broker bears.
+pub const WAIT_EVERY: Duration = Duration::from_secs(1);
+/// How long the first `ready` may be held while those of other dom0s are collected. Its broker began
+/// to count before it was heard, so this ends before [`WAIT_IN_ALL`].
+pub const COLLECTED_BY: Duration = Duration::from_secs(4);
+/// How long a broker whose proof is in waits for `look`, as long as it hears `wait`.
+pub const LOOK_BY: Duration = Duration::from_secs(50);
+/// How long a node that was reset and runs again counts as reset for those who ask for the same.
+pub const RESET_IS_NEW: Duration = Duration::from_secs(10);
 /// A target looked up longer ago than this is looked up again before the kill.
 pub const LOOK_UP_FRESH: Duration = Duration::from_secs(2);
 /// One listing of the toolstack.
@@ -55,6 +64,10 @@ mod tests {
         // one that is taken again at `go` both fit before `go` is too late.
         assert!(REQUEST_READ + LISTING + LISTING < GO_BY);
         assert!(READY_SILENCE <= WAIT_IN_ALL);
+        assert!(WAIT_EVERY < READY_SILENCE);
+        assert!(COLLECTED_BY < WAIT_IN_ALL);
+        // A dead asker delays the power-on by no more than it would have waited itself.
+        assert!(LOOK_BY <= AGENT_DEADLINE);
         assert!(WAIT_IN_ALL + LISTING < GO_BY);
         assert!(DESTROY < PROOF);
         assert!(SYSTEMD < POWER_ON);

@@ -104,7 +104,7 @@ impl fmt::Display for RequestId {
 }
 
 /// The name by which a dom0 signs its replies: its host name, without a domain of DNS.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HostName(String);
 
 impl HostName {

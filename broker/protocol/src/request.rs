@@ -1,9 +1,9 @@
-//! What a client may say: a request, then `wait`, `go` or `look`.
+//! What a client may say: a request, then `wait`, `go`, `go-off` or `look`.
 
 use crate::VERSION;
 use crate::codec::{Fields, WireError, words};
 use crate::limits::MAX_CLIENT_LINE;
-use crate::name::{NodeName, RequestId};
+use crate::name::{HostName, NodeName, RequestId};
 use std::fmt;
 
 /// What a request asks for.
@@ -56,11 +56,12 @@ impl Action {
 }
 
 /// One request, as the first line of a session carries it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Request {
     id: RequestId,
     action: Action,
     node: Option<NodeName>,
+    down: Vec<HostName>,
 }
 
 impl Request {
@@ -75,7 +76,35 @@ impl Request {
             Action::List | Action::Monitor => node.is_none(),
             Action::Check => true,
         };
-        if fits { Ok(Self { id, action, node }) } else { Err(WireError::NodeMismatch) }
+        if fits {
+            Ok(Self { id, action, node, down: Vec::new() })
+        } else {
+            Err(WireError::NodeMismatch)
+        }
+    }
+
+    /// This request, with the hosts of which a person has stated that they are down; it goes on
+    /// record wherever it is asked.
+    ///
+    /// # Errors
+    /// [`WireError::Field`] if the action changes nothing, [`WireError::Oversized`] if the names do
+    /// not fit into a line.
+    pub fn with_confirmed_down(mut self, hosts: Vec<HostName>) -> Result<Self, WireError> {
+        if !hosts.is_empty() && !self.action.waits_for_go() {
+            return Err(WireError::Field("down"));
+        }
+        self.down = hosts;
+        let line = ClientLine::Request(self.clone()).to_string();
+        if line.len() > MAX_CLIENT_LINE {
+            return Err(WireError::Oversized(MAX_CLIENT_LINE));
+        }
+        Ok(self)
+    }
+
+    /// The hosts of which a person has stated that they are down.
+    #[must_use]
+    pub fn confirmed_down(&self) -> &[HostName] {
+        &self.down
     }
 
     /// The id that every line of the session repeats.
@@ -98,7 +127,7 @@ impl Request {
 }
 
 /// One line from the client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ClientLine {
     /// The first line of a session.
     Request(Request),
@@ -106,6 +135,8 @@ pub enum ClientLine {
     Wait(RequestId),
     /// The asker lives and means it.
     Go(RequestId),
+    /// The same, and a reset leaves the node off here: another dom0 powers it on.
+    GoOff(RequestId),
     /// After `fenced`: list once more, because a domain can migrate between two answers.
     Look(RequestId),
 }
@@ -118,6 +149,7 @@ impl ClientLine {
             Self::Request(_) => "request",
             Self::Wait(_) => "wait",
             Self::Go(_) => "go",
+            Self::GoOff(_) => "go-off",
             Self::Look(_) => "look",
         }
     }
@@ -129,13 +161,14 @@ impl ClientLine {
     pub fn decode(line: &[u8]) -> Result<Self, WireError> {
         let mut fields = Fields::of_line(line, MAX_CLIENT_LINE)?;
         let word = fields.next("word")?;
-        if !matches!(word, "request" | "wait" | "go" | "look") {
+        if !matches!(word, "request" | "wait" | "go" | "go-off" | "look") {
             return Err(WireError::UnknownWord);
         }
         let id = RequestId::parse(fields.next("id")?)?;
         let line = match word {
             "wait" => Self::Wait(id),
             "go" => Self::Go(id),
+            "go-off" => Self::GoOff(id),
             "look" => Self::Look(id),
             _ => {
                 let action = Action::from_word(fields.next("action")?)
@@ -144,7 +177,8 @@ impl ClientLine {
                     "-" => None,
                     name => Some(NodeName::parse(name)?),
                 };
-                Self::Request(Request::new(id, action, node)?)
+                let down = fields.optional()?.map(hosts_down).transpose()?.unwrap_or_default();
+                Self::Request(Request::new(id, action, node)?.with_confirmed_down(down)?)
             }
         };
         fields.end()?;
@@ -152,17 +186,42 @@ impl ClientLine {
     }
 }
 
+/// What begins the field that names hosts confirmed to be down.
+const DOWN: &str = "down=";
+
+/// `down=NAME[,NAME...]`, none of them twice.
+fn hosts_down(field: &str) -> Result<Vec<HostName>, WireError> {
+    let names = field.strip_prefix(DOWN).ok_or(WireError::Trailing)?;
+    let mut hosts = Vec::new();
+    for name in names.split(',') {
+        let host = HostName::parse(name)?;
+        if hosts.contains(&host) {
+            return Err(WireError::Field("down"));
+        }
+        hosts.push(host);
+    }
+    Ok(hosts)
+}
+
 /// The line as it stands on the wire, newline included.
 impl fmt::Display for ClientLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Request(Request { id, action, node: Some(node) }) => {
-                writeln!(f, "{VERSION} request {id} {action} {node}")
+            Self::Request(Request { id, action, node, down }) => {
+                write!(f, "{VERSION} request {id} {action} ")?;
+                match node {
+                    Some(node) => write!(f, "{node}")?,
+                    None => write!(f, "-")?,
+                }
+                if let Some((first, others)) = down.split_first() {
+                    write!(f, " {DOWN}{first}")?;
+                    for host in others {
+                        write!(f, ",{host}")?;
+                    }
+                }
+                writeln!(f)
             }
-            Self::Request(Request { id, action, node: None }) => {
-                writeln!(f, "{VERSION} request {id} {action} -")
-            }
-            Self::Wait(id) | Self::Go(id) | Self::Look(id) => {
+            Self::Wait(id) | Self::Go(id) | Self::GoOff(id) | Self::Look(id) => {
                 writeln!(f, "{VERSION} {} {id}", self.word())
             }
         }

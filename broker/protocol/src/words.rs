@@ -3,7 +3,7 @@
 use crate::codec::{WireError, words};
 
 /// What dom0 can say of a node. `Unknown` is never off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Power {
     /// A domain of the node exists, in whatever state, or is about to come back.
     On,
@@ -15,7 +15,7 @@ pub enum Power {
 words!(Power, "power", { On = "on", Off = "off", Unknown = "unknown" });
 
 /// Where the asker's own domain is, as this dom0 sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Asker {
     /// The asker is a node and its domain runs on this dom0.
     Here,
@@ -27,7 +27,7 @@ pub enum Asker {
 words!(Asker, "asker", { Here = "here", Elsewhere = "elsewhere", Operator = "operator" });
 
 /// Whether an administrator holds the target.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Hold {
     /// No hold.
     None,
@@ -39,7 +39,7 @@ pub enum Hold {
 words!(Hold, "hold", { None = "none", Forbid = "forbid", LeaveOff = "leave-off" });
 
 /// How a node came to be fenced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum How {
     /// This request's kill, proven.
     Killed,
@@ -54,7 +54,7 @@ pub enum How {
 words!(How, "how", { Killed = "killed", Absent = "absent", Joined = "joined", Shell = "shell" });
 
 /// How a node came to run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StartedHow {
     /// This request created its domain.
     Created,
@@ -76,7 +76,7 @@ pub enum Level {
 words!(Level, "level", { Ok = "ok", Warn = "warn", Fail = "fail" });
 
 /// Why a request was not carried out, decided before anything was touched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
     /// The line could not be read.
     Malformed,
@@ -119,7 +119,7 @@ words!(Refusal, "reason", {
 });
 
 /// Why a granted request did not end well. None of these says that the node is off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Failure {
     /// The toolstack did not answer, or answered what cannot be read.
     Toolstack,
@@ -144,7 +144,7 @@ words!(Failure, "reason", {
 });
 
 /// Something that the asker should know although the request goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Note {
     /// The journal could not be written: promise 7 rests on syslog and this reply.
     Journal,

@@ -1,10 +1,13 @@
 //! The node that asks: a dead one shoots nobody, not even with a request that it sent alive.
 
 use super::case::{End, Work};
+use crate::clock::Moment;
+use crate::earlier::asker_is_dead;
 use crate::processes::connection_accepted;
 use crate::sight::Sight;
-use crate::state::{Phase, Remembered};
+use crate::state::Remembered;
 use crate::target;
+use std::time::Duration;
 use xen_fence_protocol::{Asker, Refusal};
 
 /// Where the asker is; refuses one that is dying, or was fenced after its connection was accepted.
@@ -14,16 +17,13 @@ pub(super) fn find(work: &Work<'_>, sight: &Sight, before: &Remembered) -> Resul
         let text = format!("{} asks, and {why}; a dead node shoots nobody", asker.name());
         End::refuse(Refusal::AskerDying, &text)
     };
-    let killed_by = before.fence_of(asker.name()).filter(|fence| fence.phase == Phase::Killing);
-    if killed_by.is_some_and(|fence| work.host.processes.lives(&fence.broker())) {
-        return Err(dead("it is being killed"));
-    }
+    let accepted = connection_accepted().unwrap_or(Moment::since_boot(Duration::ZERO));
     // Read anew: a broker that has ended since wrote what became of its fence before it did.
-    let now = work.state().recall();
-    if let Some(fence) = now.fence_of(asker.name()) {
-        let since = connection_accepted().map_or(0, crate::clock::Moment::millis);
-        if fence.phase == Phase::Fenced && fence.at_ms >= since {
-            return Err(dead("it was fenced after it had asked"));
+    for known in [before, &work.state().recall()] {
+        let last = known.fence_of(asker.name());
+        let killer_lives = last.is_some_and(|fence| work.host.processes.lives(&fence.broker()));
+        if let Some(why) = asker_is_dead(last, killer_lives, accepted) {
+            return Err(dead(why));
         }
     }
     // A listing that contradicts the policy about the asker says nothing about where it is.

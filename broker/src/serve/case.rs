@@ -17,7 +17,7 @@ use crate::state::State;
 use crate::syslog::Severe;
 use crate::toolstack::Toolstack;
 use std::path::{Path, PathBuf};
-use xen_fence_protocol::{Body, Failure, Note, Power, Refusal, Request, RequestId, Text};
+use xen_fence_protocol::{Body, Failure, HostName, Note, Power, Refusal, Request, RequestId, Text};
 
 /// How a request ends when it does not end well.
 #[derive(Debug)]
@@ -100,6 +100,8 @@ pub(super) struct Work<'a> {
     pub(super) cluster: ClusterName,
     pub(super) grant: Grant,
     pub(super) host: Host<'a>,
+    /// The hosts of which the asker states that they are down.
+    confirmed_down: Vec<HostName>,
     run: &'a Path,
 }
 
@@ -112,7 +114,17 @@ impl<'a> Work<'a> {
         toolstack: &'a dyn Toolstack,
     ) -> Self {
         let host = Host { toolstack, processes: &ProcFs, clock: house.clock };
-        Self { id: request.id(), cluster, grant, host, run: house.run }
+        let confirmed_down = request.confirmed_down().to_vec();
+        Self { id: request.id(), cluster, grant, host, confirmed_down, run: house.run }
+    }
+
+    /// What an act rests on: the policy's rule, and what a person has stated.
+    pub(super) fn basis(&self) -> String {
+        let mut basis = self.grant.rule().to_owned();
+        for host in &self.confirmed_down {
+            basis.push_str(&format!("; {} states that {host} is down", self.grant.caller()));
+        }
+        basis
     }
 
     /// The node that a granted reset, off, on or status is about.

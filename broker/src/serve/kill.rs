@@ -1,10 +1,12 @@
 //! reset and off: steps 4 to 8 of the chain, in their order.
 
 use super::case::{Case, End, Work};
+use super::standoff::Go;
 use super::{asker, standoff};
 use crate::acl::Node;
 use crate::clock::{Clock, Moment};
 use crate::detach;
+use crate::earlier::{Asked, Earlier, earlier};
 use crate::fence::Witness;
 use crate::journal::Event;
 use crate::lock::Lock;
@@ -16,8 +18,8 @@ use crate::syslog::Severe;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use xen_fence_protocol::{
-    Action, Body, ClientLine, Failure, GO_BY, How, LOOK_UP_FRESH, Note, PROOF, Power, Refusal,
-    Text, WAIT_IN_ALL,
+    Action, Body, ClientLine, Failure, GO_BY, How, LOOK_BY, LOOK_UP_FRESH, Note, PROOF, Power,
+    READY_SILENCE, Refusal, StartedHow, Text,
 };
 
 /// Pause while another request proves the death of the same node.
@@ -38,7 +40,8 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
 
     // Step 5: only a living asker can answer this.
     let power = work.power(node, &sight);
-    let lock = standoff::ready(case, work, node.name(), power, asker, lock)?;
+    let Go { lock, leave_off } = standoff::ready(case, work, node.name(), power, asker, lock)?;
+    let powers_on = powers_on && !leave_off;
 
     if let Some(earlier) = earlier {
         return join(case, work, node, &earlier, powers_on, lock);
@@ -49,14 +52,14 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     // Step 6: from here on nothing stops it short.
     leave_session(case);
     case.recorder.passed("detached");
-    case.record(Event::Intent, Severe::Notice, "killing", work.grant.rule());
+    case.record(Event::Intent, Severe::Notice, "killing", &work.basis());
     case.recorder.passed("written");
     let called_off = work.starts().call_off(node, &work.host).map_err(End::internal)?;
     // A kill is followed by a look in any case. Absence has to be seen after `go`, or a domain
     // that came since would live on beside its proof.
     let old = work.host.clock.now().since(sight.at) > LOOK_UP_FRESH;
     let sight = if called_off || old || !sight.lives() { work.host.look(node)? } else { sight };
-    remember(case, work, node, Phase::Killing);
+    remember(case, work, node, Phase::Killing, powers_on);
     let planned = powers_on.then(|| super::start::plan(case, work, node)).flatten();
     let mut scene = Scene {
         session: case.session,
@@ -71,19 +74,22 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
 
     // Step 7: written, then answered.
     let fenced = ended.as_ref().is_ok_and(|how| *how != How::Shell);
-    remember(case, work, node, if fenced { Phase::Fenced } else { Phase::Failed });
+    remember(case, work, node, if fenced { Phase::Fenced } else { Phase::Failed }, powers_on);
     answer(case, node, ended?);
     if !fenced {
         return Ok(());
     }
 
+    second_look(case, work, node, planned.is_some());
+
     // Step 8: apart from the agent's session, and after its answer.
     match planned {
         Some(planned) => super::start::after_fence(case, work, node, planned),
-        None if work.grant.action() == Action::Reset => super::start::left_off(case, node),
+        None if work.grant.action() == Action::Reset && !leave_off => {
+            super::start::left_off(case, node);
+        }
         None => {}
     }
-    second_look(case, work, node);
     Ok(())
 }
 
@@ -152,15 +158,19 @@ fn earlier_attempt(
     before: &Remembered,
     sight: &Sight,
 ) -> Result<Option<Fence>, End> {
-    let earlier = before.fence_of(node.name()).filter(|fence| fence.phase == Phase::Fenced);
-    let Some(earlier) = earlier else { return Ok(None) };
-    let retried = earlier.is_of(work.id);
-    match work.grant.action() {
-        // The very same request, or one that was read while this death was being proven.
-        Action::Reset if retried || earlier.at_ms >= case.asked_at.millis() => {
-            Ok(Some(earlier.clone()))
-        }
-        Action::Off if retried && sight.lives() => {
+    let last = before.fence_of(node.name());
+    let asked = Asked {
+        id: work.id,
+        action: work.grant.action(),
+        at: case.asked_at,
+        lives: sight.lives(),
+        starting: work.starts().has_plan_for(node, work.host.processes),
+        now: work.host.clock.now(),
+    };
+    match earlier(&asked, last) {
+        Earlier::KillAnew => Ok(None),
+        Earlier::IsIt => Ok(last.cloned()),
+        Earlier::WasIt => {
             let text = format!(
                 "{} was fenced by this very request and has been powered on since; it is not \
                  killed twice",
@@ -168,14 +178,6 @@ fn earlier_attempt(
             );
             Err(End::failed(Failure::Alive, text))
         }
-        // Any other off asks for a proof of its own, which costs nothing if the node is off.
-        Action::Reset
-        | Action::Off
-        | Action::On
-        | Action::Status
-        | Action::List
-        | Action::Monitor
-        | Action::Check => Ok(None),
     }
 }
 
@@ -193,9 +195,13 @@ fn join(
     let text = format!("{} was fenced by request {}", node.name(), earlier.request);
     case.record(Event::Outcome, Severe::Notice, "fenced joined", &text);
     case.session.say(Body::Fenced { node: node.name().clone(), how: How::Joined });
-    if earlier.restarts {
+    let planned = planned.flatten();
+    second_look(case, work, node, planned.is_some());
+    if earlier.started_ms.is_some() {
+        case.session.say(Body::Started { node: node.name().clone(), how: StartedHow::Running });
+    } else if earlier.restarts {
         case.note(Note::Progress, &format!("request {} powers it on", earlier.request));
-    } else if let Some(planned) = planned.flatten() {
+    } else if let Some(planned) = planned {
         leave_session(case);
         super::start::after_fence(case, work, node, planned);
     }
@@ -226,13 +232,14 @@ fn answer(case: &mut Case<'_, '_>, node: &Node, how: How) {
 }
 
 /// Writes down how far the fence is; without it promise 4 is not kept, and the reply says so.
-fn remember(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, phase: Phase) {
+fn remember(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, phase: Phase, restarts: bool) {
     let pid = i32::try_from(std::process::id()).unwrap_or(0);
     let fence = Fence {
         request: work.id.to_string(),
-        restarts: work.grant.action() == Action::Reset,
+        restarts,
         phase,
         at_ms: work.host.clock.now().millis(),
+        started_ms: None,
         pid,
         started: start_of(pid).unwrap_or(0),
     };
@@ -243,17 +250,24 @@ fn remember(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, phase: Phase)
 }
 
 /// An agent that has more dom0s to hear asks to look again when all have answered: a domain can
-/// migrate between two answers. It announces that with a `wait` behind its `go`.
-fn second_look(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) {
-    if !matches!(case.session.hear(Duration::ZERO), Heard::Line(ClientLine::Wait(id)) if id == work.id)
-    {
+/// migrate between two answers. It announces that with a `wait` behind its `go`, and goes on to say
+/// it while others prove. The power-on waits for it, and not for an agent that died.
+fn second_look(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, powers_on: bool) {
+    let is_wait =
+        |heard: &Heard| matches!(heard, Heard::Line(ClientLine::Wait(id)) if *id == work.id);
+    let clock = work.host.clock;
+    let until = clock.now().after(LOOK_BY);
+    let mut heard = case.session.hear(Duration::ZERO);
+    while is_wait(&heard) {
+        heard = case.session.hear(READY_SILENCE.min(clock.left_until(until)));
+    }
+    if !matches!(heard, Heard::Line(ClientLine::Look(id)) if id == work.id) {
         return;
     }
-    if !matches!(case.session.hear(WAIT_IN_ALL), Heard::Line(ClientLine::Look(id)) if id == work.id)
-    {
-        return;
-    }
-    let power = work.host.look(node).map_or(Power::Unknown, |sight| work.power(node, &sight));
+    let power = work.host.look(node).map_or(Power::Unknown, |sight| {
+        // The power-on that this request has planned is no reason for doubt: it waits for this.
+        if powers_on { sight.power(&work.host) } else { work.power(node, &sight) }
+    });
     case.session.say(Body::Seen { node: node.name().clone(), power });
 }
 

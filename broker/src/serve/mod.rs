@@ -72,7 +72,12 @@ fn read_request(case: &mut Case<'_, '_>) -> Result<Request, End> {
             case.nothing_early()?;
             Ok(request)
         }
-        Heard::Line(line @ (ClientLine::Go(id) | ClientLine::Wait(id) | ClientLine::Look(id))) => {
+        Heard::Line(
+            line @ (ClientLine::Go(id)
+            | ClientLine::GoOff(id)
+            | ClientLine::Wait(id)
+            | ClientLine::Look(id)),
+        ) => {
             case.session.answers_to(id);
             let text = format!("{} came before ready, and even before a request", line.word());
             Err(End::refuse(Refusal::Early, &text))

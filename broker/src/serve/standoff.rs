@@ -1,18 +1,16 @@
-//! `ready` and `go`: promise 6. No kill begins but on the word of an asker that lives.
-//!
-//! A destroyed or frozen asker sends no FIN, and sshd and sudo can sit for longer than a node
-//! lives. So the broker settles everything first, says so, and acts only on an answer to that.
+//! Says `ready`, and holds the lock until [`Standoff`] says what follows.
 
 use super::case::{Case, End, Work};
 use crate::lock::Lock;
-use crate::session::Heard;
-use std::time::Duration;
-use xen_fence_protocol::{
-    Asker, Body, ClientLine, GO_BY, Hold, NodeName, Power, READY_SILENCE, Refusal, WAIT_IN_ALL,
-};
+use crate::standoff::{Next, Standoff};
+use xen_fence_protocol::{Action, Asker, Body, Hold, NodeName, Power};
 
-/// After the lock has been let go, a late `go` is still heard, and refused, for this long.
-const LATE: Duration = Duration::from_secs(3);
+/// The word of a living asker, and the lock that was held for it.
+pub(super) struct Go {
+    pub(super) lock: Lock,
+    /// Another dom0 powers the node on.
+    pub(super) leave_off: bool,
+}
 
 /// Says `ready` and waits for `go`. The lock is let go with a refusal, and given back with a go.
 pub(super) fn ready(
@@ -22,57 +20,24 @@ pub(super) fn ready(
     power: Power,
     asker: Asker,
     lock: Lock,
-) -> Result<Lock, End> {
+) -> Result<Go, End> {
     case.nothing_early()?;
     case.session.say(Body::Ready { node: node.clone(), power, asker, hold: Hold::None });
     let clock = case.house.clock;
-    let ready_at = clock.now();
-    let in_all = ready_at.after(WAIT_IN_ALL);
-    let mut silence = ready_at.after(READY_SILENCE);
+    let resets = work.grant.action() == Action::Reset;
+    let mut standoff = Standoff::new(work.id, resets, case.asked_at, clock.now());
+    let mut held = Some(lock);
     loop {
-        match case.session.hear(clock.left_until(silence.min(in_all))) {
-            Heard::Line(ClientLine::Go(id)) if id == work.id => {
-                return if clock.now() <= case.asked_at.after(GO_BY) {
-                    Ok(lock)
-                } else {
-                    Err(late(&format!("it came more than {} s after the request", GO_BY.as_secs())))
-                };
+        let heard = case.session.hear(clock.left_until(standoff.until()));
+        match (standoff.hear(&heard, clock.now()), held.take()) {
+            (Next::Listen, lock) => held = lock,
+            (Next::LetGo, lock) => drop(lock),
+            (Next::Go { leave_off }, Some(lock)) => return Ok(Go { lock, leave_off }),
+            (Next::Go { .. }, None) => {
+                return Err(End::internal("a go was heard without the lock".to_owned()));
             }
-            Heard::Line(ClientLine::Wait(id)) if id == work.id => {
-                silence = clock.now().after(READY_SILENCE);
-            }
-            Heard::Silence => break,
-            Heard::Gone => return Err(End::Gone("after ready and before go")),
-            Heard::Malformed(error) => {
-                return Err(End::refuse(Refusal::Malformed, &error.to_string()));
-            }
-            Heard::Line(_) => {
-                return Err(End::refuse(
-                    Refusal::Malformed,
-                    "after ready only go or wait of the same request can come",
-                ));
-            }
+            (Next::Gone, _) => return Err(End::Gone("after ready and before go")),
+            (Next::Refuse(reason, text), _) => return Err(End::refuse(reason, &text)),
         }
     }
-    drop(lock);
-    match case.session.hear(LATE) {
-        Heard::Line(ClientLine::Go(_)) => {
-            Err(late("the cluster's lock had been let go, because nothing was heard in time"))
-        }
-        Heard::Line(_) | Heard::Malformed(_) | Heard::Silence | Heard::Gone => {
-            let text = format!(
-                "no go came within {} s of ready or of the last wait, {} s in all",
-                READY_SILENCE.as_secs(),
-                WAIT_IN_ALL.as_secs()
-            );
-            Err(End::refuse(Refusal::NoGo, &text))
-        }
-    }
-}
-
-fn late(why: &str) -> End {
-    End::refuse(
-        Refusal::LateGo,
-        &format!("the go is too late: {why}; nothing was touched, ask anew"),
-    )
 }

@@ -1,6 +1,7 @@
 //! on, and the second half of reset.
 
 use super::case::{Case, End, Work};
+use super::standoff::Go;
 use super::{asker, kill, standoff};
 use crate::acl::Node;
 use crate::domain_config;
@@ -24,9 +25,9 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
         }
     }
     let power = work.power(node, &sight);
-    let lock = standoff::ready(case, work, node.name(), power, asker, lock)?;
+    let Go { lock, .. } = standoff::ready(case, work, node.name(), power, asker, lock)?;
     kill::leave_session(case);
-    case.record(Event::Intent, Severe::Notice, "powering on", work.grant.rule());
+    case.record(Event::Intent, Severe::Notice, "powering on", &work.basis());
     // Planned before the lock is let go: an `off` that holds it next calls this off.
     let planned = work.starts().plan(node, work.id).map_err(|why| cannot_start(&why))?;
     drop(lock);
@@ -54,7 +55,13 @@ pub(super) fn is_possible(case: &mut Case<'_, '_>, node: &Node) -> bool {
 /// Powers the node on after its death was proven and told.
 pub(super) fn after_fence(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, planned: Planned) {
     match start(work, node, planned) {
-        Ok(how) => say_started(case, node, how),
+        Ok(how) => {
+            let state = work.state();
+            if let Err(lost) = state.has_started(node.name(), work.id, work.host.clock) {
+                case.note(Note::State, &format!("{lost}; another reset may kill it again"));
+            }
+            say_started(case, node, how);
+        }
         Err(why) => {
             case.record(Event::Start, Severe::Error, "not started", &why);
             case.session

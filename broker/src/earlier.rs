@@ -1,0 +1,168 @@
+//! What an earlier fence means for a request: promises 4 and 5, as rules without a host.
+
+use crate::clock::Moment;
+use crate::state::{Fence, Phase};
+use xen_fence_protocol::{Action, RESET_IS_NEW, RequestId};
+
+/// What the last fence of a node means for a request to fence it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Earlier {
+    /// Nothing: kill it.
+    KillAnew,
+    /// It already is what is asked for.
+    IsIt,
+    /// It was what is asked for, and the node was powered on since.
+    WasIt,
+}
+
+/// What is known when a fence is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked {
+    /// The request's id.
+    pub id: RequestId,
+    /// reset or off.
+    pub action: Action,
+    /// When the request had been read.
+    pub at: Moment,
+    /// Whether the node's domain lives, or may.
+    pub lives: bool,
+    /// Whether a power-on of the node is planned or under way.
+    pub starting: bool,
+    /// The moment it is.
+    pub now: Moment,
+}
+
+/// What the last fence of the node means for this request.
+///
+/// A retry reads the first attempt's outcome. So does a reset that was read while the death was
+/// being proven, while the node was powered on after it, or within [`RESET_IS_NEW`] of that:
+/// several nodes that miss the same peer want one kill. An off ends in off, and so asks for a proof
+/// of its own, which costs nothing if the node is off.
+#[must_use]
+pub fn earlier(asked: &Asked, last: Option<&Fence>) -> Earlier {
+    let Some(last) = last.filter(|fence| fence.phase == Phase::Fenced) else {
+        return Earlier::KillAnew;
+    };
+    let retried = last.is_of(asked.id);
+    let proven_since = last.at_ms >= asked.at.millis();
+    let is_new = |started: u64| {
+        let age = asked.now.millis().saturating_sub(started);
+        u128::from(age) <= RESET_IS_NEW.as_millis() && asked.lives
+    };
+    let starts = last.restarts && (asked.starting || last.started_ms.is_some_and(is_new));
+    match asked.action {
+        Action::Reset if retried || proven_since || starts => Earlier::IsIt,
+        Action::Off if retried && asked.lives => Earlier::WasIt,
+        Action::Reset
+        | Action::Off
+        | Action::On
+        | Action::Status
+        | Action::List
+        | Action::Monitor
+        | Action::Check => Earlier::KillAnew,
+    }
+}
+
+/// Why the node that asks counts as dead, if it does: `last` is its own last fence, `killer_lives`
+/// says whether the broker of that fence still runs, `accepted` is when its connection was.
+#[must_use]
+pub fn asker_is_dead(
+    last: Option<&Fence>,
+    killer_lives: bool,
+    accepted: Moment,
+) -> Option<&'static str> {
+    let last = last?;
+    match last.phase {
+        Phase::Killing if killer_lives => Some("it is being killed"),
+        Phase::Fenced if last.at_ms >= accepted.millis() => {
+            Some("it was fenced after it had asked")
+        }
+        Phase::Killing | Phase::Fenced | Phase::Failed => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    const ID: RequestId = RequestId::from_bits(7);
+
+    fn at(millis: u64) -> Moment {
+        Moment::since_boot(Duration::from_millis(millis))
+    }
+
+    fn fence(phase: Phase) -> Fence {
+        Fence {
+            request: RequestId::from_bits(6).to_string(),
+            restarts: true,
+            phase,
+            at_ms: 50_000,
+            started_ms: None,
+            pid: 1,
+            started: 2,
+        }
+    }
+
+    fn reset() -> Asked {
+        let (at, now) = (at(60_000), at(60_100));
+        Asked { id: ID, action: Action::Reset, at, lives: true, starting: false, now }
+    }
+
+    #[test]
+    fn only_a_proven_fence_stands_for_another_one() {
+        assert_eq!(earlier(&reset(), None), Earlier::KillAnew);
+        for phase in [Phase::Killing, Phase::Failed] {
+            let same = Fence { request: ID.to_string(), ..fence(phase) };
+            assert_eq!(earlier(&reset(), Some(&same)), Earlier::KillAnew);
+        }
+        assert_eq!(earlier(&reset(), Some(&fence(Phase::Fenced))), Earlier::KillAnew);
+    }
+
+    #[test]
+    fn a_retry_reads_the_outcome_and_never_kills_what_was_powered_on() {
+        let same = Fence { request: ID.to_string(), restarts: false, ..fence(Phase::Fenced) };
+        assert_eq!(earlier(&reset(), Some(&same)), Earlier::IsIt);
+        let off = Asked { action: Action::Off, ..reset() };
+        assert_eq!(earlier(&off, Some(&same)), Earlier::WasIt);
+        let gone = Asked { lives: false, ..off };
+        assert_eq!(earlier(&gone, Some(&same)), Earlier::KillAnew, "a fresh proof");
+    }
+
+    #[test]
+    fn a_reset_that_was_read_before_the_proof_is_satisfied_by_it() {
+        let waited = Asked { at: at(50_000), ..reset() };
+        assert_eq!(earlier(&waited, Some(&fence(Phase::Fenced))), Earlier::IsIt);
+        let off = Asked { action: Action::Off, ..waited };
+        assert_eq!(earlier(&off, Some(&fence(Phase::Fenced))), Earlier::KillAnew);
+    }
+
+    #[test]
+    fn another_reset_is_satisfied_while_the_node_comes_up_and_ten_seconds_after() {
+        let starting = Asked { starting: true, lives: false, ..reset() };
+        assert_eq!(earlier(&starting, Some(&fence(Phase::Fenced))), Earlier::IsIt);
+        let at_50_100 = Fence { started_ms: Some(50_100), ..fence(Phase::Fenced) };
+        assert_eq!(earlier(&reset(), Some(&at_50_100)), Earlier::IsIt, "just ten seconds");
+        let later = Asked { now: at(60_101), ..reset() };
+        assert_eq!(earlier(&later, Some(&at_50_100)), Earlier::KillAnew);
+        let died_again = Asked { lives: false, ..reset() };
+        assert_eq!(earlier(&died_again, Some(&at_50_100)), Earlier::KillAnew);
+        // What an off left, and somebody powered on, is nobody's reset.
+        let off = Fence { restarts: false, ..at_50_100 };
+        assert_eq!(earlier(&reset(), Some(&off)), Earlier::KillAnew);
+        assert_eq!(earlier(&starting, Some(&off)), Earlier::KillAnew);
+    }
+
+    #[test]
+    fn a_dead_asker_shoots_nobody() {
+        let dead = |phase, killer, accepted| {
+            asker_is_dead(Some(&fence(phase)), killer, at(accepted)).is_some()
+        };
+        assert!(asker_is_dead(None, true, at(0)).is_none());
+        assert!(dead(Phase::Killing, true, 60_000));
+        assert!(!dead(Phase::Killing, false, 60_000), "its killer died half-way");
+        assert!(dead(Phase::Fenced, false, 50_000));
+        assert!(!dead(Phase::Fenced, false, 50_001), "it has booted since");
+        assert!(!dead(Phase::Failed, true, 0));
+    }
+}
