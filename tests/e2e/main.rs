@@ -62,8 +62,7 @@ impl Shared {
         let dom0 = self.0.get_or_init(raise).lock().unwrap_or_else(PoisonError::into_inner);
         dom0.fault(&["clear"]);
         let _ = dom0.sh("cd /etc/xen-fence; mkdir -p /root/first; cp -np clusters.d/* /root/first; cp -p /root/first/* clusters.d/");
-        // A reset that follows another one within seconds counts for it; cases follow so.
-        let _ = dom0.sh("rm -f /run/xen-fence/*.state");
+        long_after(&dom0);
         let idle = || dom0.on(&["pgrep", "-x", BROKER]).code != 0;
         if !within(Duration::from_secs(15), idle) {
             let _ = dom0.on(&["pkill", "-KILL", "-x", BROKER]);
@@ -82,6 +81,11 @@ impl Shared {
         }
         dom0
     }
+}
+
+/// Lets it be long after every reset so far: until ten seconds after it, one counts for the next.
+fn long_after(dom0: &Dom0) {
+    let _ = dom0.sh("rm -f /run/xen-fence/*.state").exits(0);
 }
 
 /// What the kernel calls the broker: 15 bytes of its name.

@@ -188,7 +188,8 @@ fn a_grant_names_the_asker_and_what_it_may_do_besides() {
 
 #[test]
 fn root_may_do_everything_to_the_nodes_of_the_policy_and_to_nothing_else() {
-    let root = |asked: &str| decide_for_root(&alpha(), NodeName::parse("ada").unwrap(), &request(asked));
+    let root =
+        |asked: &str| decide_for_root(&alpha(), NodeName::parse("ada").unwrap(), &request(asked));
     for action in ["reset", "off", "status", "check"] {
         let (said, rule) = said(root(&format!("{action} node2")));
         assert_eq!((said.as_str(), rule.as_str()), ("yes Node2", "root on dom0"));
