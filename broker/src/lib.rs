@@ -9,6 +9,7 @@ pub mod clock;
 pub mod command;
 pub mod detach;
 pub mod domain_config;
+pub mod dump;
 pub mod earlier;
 pub mod fence;
 pub mod host;

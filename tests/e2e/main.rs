@@ -4,6 +4,7 @@ mod asker;
 mod client;
 mod comebacks;
 mod detach;
+mod dump;
 mod fence;
 mod harness;
 mod hostile;

@@ -11,7 +11,7 @@ use crate::power_on::Starts;
 use crate::processes::ProcFs;
 use crate::recorder::Recorder;
 use crate::session::Session;
-use crate::settings::SettingsError;
+use crate::settings::{Dump, Settings, SettingsError};
 use crate::sight::{Blind, Host, Sight};
 use crate::state::State;
 use crate::syslog::Severe;
@@ -102,6 +102,8 @@ pub(super) struct Work<'a> {
     pub(super) host: Host<'a>,
     /// The hosts of which the asker states that they are down.
     confirmed_down: Vec<HostName>,
+    /// What is wanted of a core before a kill.
+    pub(super) dump: Option<Dump>,
     run: &'a Path,
 }
 
@@ -112,10 +114,19 @@ impl<'a> Work<'a> {
         cluster: ClusterName,
         grant: Grant,
         toolstack: &'a dyn Toolstack,
+        settings: &Settings,
     ) -> Self {
         let host = Host { toolstack, processes: &ProcFs, clock: house.clock };
         let confirmed_down = request.confirmed_down().to_vec();
-        Self { id: request.id(), cluster, grant, host, confirmed_down, run: house.run }
+        Self {
+            id: request.id(),
+            cluster,
+            grant,
+            host,
+            confirmed_down,
+            dump: settings.dump().cloned(),
+            run: house.run,
+        }
     }
 
     /// What an act rests on: the policy's rule, and what a person has stated.

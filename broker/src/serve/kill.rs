@@ -6,6 +6,7 @@ use super::{asker, standoff};
 use crate::acl::Node;
 use crate::clock::{Clock, Moment};
 use crate::detach;
+use crate::dump::dump;
 use crate::earlier::{Asked, Earlier, earlier};
 use crate::fence::Witness;
 use crate::journal::Event;
@@ -60,6 +61,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let old = work.host.clock.now().since(sight.at) > LOOK_UP_FRESH;
     let sight = if called_off || old || !sight.lives() { work.host.look(node)? } else { sight };
     remember(case, work, node, Phase::Killing, powers_on);
+    dump_core(case, work, node, &sight);
     let planned = powers_on.then(|| super::start::plan(case, work, node)).flatten();
     let mut scene = Scene {
         session: case.session,
@@ -91,6 +93,20 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
         None => {}
     }
     Ok(())
+}
+
+/// Writes the guest's core, where the host wants one. The kill goes on whatever comes of it.
+fn dump_core(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, sight: &Sight) {
+    let living = sight.rows.iter().find(|sighted| sighted.row.lives());
+    let (Some(wish), Some(living)) = (&work.dump, living) else { return };
+    let name = format!("{}-{}", work.cluster, node.name().lower());
+    case.note(Note::Progress, "its core is written first");
+    let (severe, result, text) = match dump(wish, work.host.toolstack, &name, living.row.domid) {
+        Ok(file) => (Severe::Notice, "dumped", format!("its core is {}", file.display())),
+        Err(why) => (Severe::Warning, "not dumped", format!("there is no core of it: {why}")),
+    };
+    case.record(Event::Note, severe, result, &text);
+    case.recorder.passed("dumped");
 }
 
 /// Takes the cluster's lock, once no other request is proving the death of this node. Tells what

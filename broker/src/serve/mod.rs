@@ -66,7 +66,7 @@ fn story(case: &mut Case<'_, '_>, identity: Result<Identity, Unproven>) -> Resul
     case.recorder.passed("granted");
     let settings = crate::settings::load(case.house.settings).map_err(|e| End::settings(&e))?;
     let toolstack = toolstack(&settings);
-    let work = Work::new(case.house, &request, identity.cluster, grant, &*toolstack);
+    let work = Work::new(case.house, &request, identity.cluster, grant, &*toolstack, &settings);
     match request.action() {
         Action::Reset | Action::Off => kill::carry_out(case, &work),
         Action::On => start::carry_out(case, &work),
