@@ -10,6 +10,7 @@ pub mod command;
 pub mod detach;
 pub mod domain_config;
 pub mod fence;
+pub mod flood;
 pub mod host;
 pub mod identity;
 pub mod journal;
