@@ -10,7 +10,9 @@ use crate::host;
 use crate::lock::make_private_dir;
 use crate::settings::Dump;
 use crate::toolstack::Toolstack;
+use nix::sys::signal::Signal;
 use std::fs;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 
 /// Limits the size of what a program writes, and is that program then (prlimit(1)).
@@ -61,6 +63,10 @@ fn write(wish: &Dump, toolstack: &dyn Toolstack, domid: u32, file: &Path) -> Res
     let done = command::run(Path::new(PRLIMIT), &args, wish.time).map_err(|e| e.to_string())?;
     if done.status.success() {
         return Ok(());
+    }
+    if done.status.signal() == Some(Signal::SIGXFSZ as i32) {
+        let most = wish.megabytes;
+        return Err(format!("it is larger than {most} MiB (dump_megabytes in broker.toml)"));
     }
     Err(format!("{}: {}: {}", dump.join(" "), done.ending(), done.last_words()))
 }

@@ -12,6 +12,7 @@ pub mod domain_config;
 pub mod dump;
 pub mod earlier;
 pub mod fence;
+pub mod flood;
 pub mod host;
 pub mod identity;
 pub mod journal;

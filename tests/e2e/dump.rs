@@ -52,7 +52,7 @@ fn whatever_stands_against_a_core_never_stands_against_the_kill() {
             "stand-in fault slow-dump 60000 alpha-node2",
             "no answer within 1 s",
         ),
-        ("dump_megabytes = 1\n", "true", "core dump failed"),
+        ("dump_megabytes = 1\n", "true", "larger than 1 MiB"),
         ("dump_megabytes = 99999999\n", "true", "MiB free"),
         ("", "mkdir -p /var/lib/xen-fence; touch /var/lib/xen-fence/dumps", "cannot be made"),
     ];

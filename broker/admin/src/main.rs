@@ -46,6 +46,9 @@ enum Command {
         action: FenceAction,
     },
     /// Show the journal: who asked for what, and what came of it
+    ///
+    /// What is in flight, and what was counted and is not in the journal yet, is said on standard
+    /// error.
     Log {
         /// Only this cluster; default: all, in the order of time
         #[arg(long)]
@@ -53,6 +56,13 @@ enum Command {
         /// A table for the eye, or one JSON object a line
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
+        /// Instead, say whether each line holds the hash of the one before it, over all files
+        ///
+        /// Lines that are gone from the end show in no chain: compare the head that is printed with
+        /// the one in syslog's last line of the cluster. Oldest files that were taken away are named,
+        /// and are no fault.
+        #[arg(long, conflicts_with = "format")]
+        verify: bool,
     },
 }
 
@@ -85,7 +95,7 @@ enum AclCommand {
     },
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
     Table,
     Json,
@@ -107,7 +117,10 @@ fn main() -> ExitCode {
         Command::Acl(AclCommand::Check { files }) => acl::check::run(&files),
         Command::Acl(AclCommand::Apply { dry_run }) => acl::apply::run(dry_run),
         Command::Fence { cluster, node, action } => fence::run(&cluster, &node, action),
-        Command::Log { cluster, format } => log::run(cluster.as_deref(), format),
+        Command::Log { cluster, format, verify } => {
+            let view = if verify { log::View::Chain } else { log::View::Records(format) };
+            log::run(cluster.as_deref(), view)
+        }
     };
     ExitCode::from(match ending {
         Ending::Well => 0,

@@ -146,7 +146,8 @@ words!(Failure, "reason", {
 /// Something that the asker should know although the request goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Note {
-    /// The journal could not be written: promise 7 rests on syslog and this reply.
+    /// The journal could not be written, so that promise 7 rests on syslog and this reply; or it has
+    /// no end of an earlier request for this node.
     Journal,
     /// The state file could not be written or read: promise 4 and the brake are not kept.
     State,

@@ -190,7 +190,7 @@ impl<'a, 'fd> Case<'a, 'fd> {
             Ok(identity) => Some(&identity.cluster),
             Err(unproven) => unproven.cluster.as_ref(),
         };
-        let mut recorder = Recorder::new(house.journals, cluster);
+        let mut recorder = Recorder::new(house.journals, house.run, cluster);
         if let Ok(identity) = identity {
             recorder.asked_by(identity);
         }
@@ -203,10 +203,11 @@ impl<'a, 'fd> Case<'a, 'fd> {
         self.asked_at = self.house.clock.now();
     }
 
-    /// Records something; a record that is missing from the journal is said, and stops nothing.
+    /// Records something. A record that is missing from the journal is said, and stops nothing; so
+    /// is an earlier request for this node that the journal has no end of.
     pub(super) fn record(&mut self, event: Event, severe: Severe, result: &str, text: &str) {
-        if let Err(lost) = self.recorder.record(event, severe, result, text) {
-            self.note(Note::Journal, &lost);
+        for said in self.recorder.record(event, severe, result, text) {
+            self.note(Note::Journal, &said);
         }
     }
 
@@ -214,7 +215,7 @@ impl<'a, 'fd> Case<'a, 'fd> {
         self.session.say(Body::Note { about, text: Text::escaped(text) });
     }
 
-    /// Answers and records the end of the request.
+    /// Answers and records the end of the request, and then what can wait for that.
     pub(super) fn close(mut self, end: Result<(), End>) {
         match end {
             Ok(()) => self.session.say(Body::Done),
@@ -230,5 +231,6 @@ impl<'a, 'fd> Case<'a, 'fd> {
                 self.record(Event::Note, Severe::Notice, "gone", &format!("the agent left {when}"));
             }
         }
+        self.recorder.finish();
     }
 }
