@@ -2,7 +2,7 @@
 //!
 //! The only place that makes a [`Grant`]. It reads no file, no clock and no environment.
 
-use super::{Cluster, Node, Targets};
+use super::{Brake, Cluster, Node, Targets};
 use crate::names::{Caller, Fingerprint};
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -27,6 +27,7 @@ pub struct Grant {
     asker: Option<Node>,
     caller_actions: Vec<Action>,
     nodes_may_kill: bool,
+    brake: Option<Brake>,
     rule: String,
 }
 
@@ -66,6 +67,12 @@ impl Grant {
     #[must_use]
     pub const fn nodes_may_kill(&self) -> bool {
         self.nodes_may_kill
+    }
+
+    /// Beyond how many resets the cluster's nodes are left off.
+    #[must_use]
+    pub const fn brake(&self) -> Option<Brake> {
+        self.brake
     }
 
     /// What in the policy allowed it, for the record.
@@ -122,6 +129,7 @@ fn try_decide(
         asker: rights.asker.cloned(),
         caller_actions: rights.actions,
         nodes_may_kill: policy.actions().iter().any(|action| action.kills()),
+        brake: policy.brake(),
         rule,
     })
 }

@@ -2,8 +2,10 @@
 
 use super::House;
 use crate::acl::{Grant, Node, PolicyError};
+use crate::brake::Brakes;
 use crate::clock::Moment;
 use crate::fence::NotFenced;
+use crate::hold::Holds;
 use crate::identity::{Identity, Unproven};
 use crate::journal::Event;
 use crate::names::{Caller, ClusterName};
@@ -101,6 +103,7 @@ pub(super) struct Work<'a> {
     pub(super) grant: Grant,
     pub(super) host: Host<'a>,
     run: &'a Path,
+    holds: &'a Path,
 }
 
 impl<'a> Work<'a> {
@@ -112,7 +115,7 @@ impl<'a> Work<'a> {
         toolstack: &'a dyn Toolstack,
     ) -> Self {
         let host = Host { toolstack, processes: &ProcFs, clock: house.clock };
-        Self { id: request.id(), cluster, grant, host, run: house.run }
+        Self { id: request.id(), cluster, grant, host, run: house.run, holds: house.holds }
     }
 
     /// The node that a granted reset, off, on or status is about.
@@ -141,6 +144,16 @@ impl<'a> Work<'a> {
 
     pub(super) fn state(&self) -> State {
         State::at(self.run.join(format!("{}.state", self.cluster)))
+    }
+
+    /// The holds of this cluster's nodes.
+    pub(super) fn holds(&self) -> Holds {
+        Holds::of(self.holds, &self.cluster)
+    }
+
+    /// The brakes of this cluster's nodes.
+    pub(super) fn brakes(&self) -> Brakes {
+        Brakes::of(self.run, &self.cluster)
     }
 
     /// The power-ons of this cluster, planned and under way.

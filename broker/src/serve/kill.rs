@@ -1,6 +1,7 @@
 //! reset and off: steps 4 to 8 of the chain, in their order.
 
 use super::case::{Case, End, Work};
+use super::restraint::Restraint;
 use super::{asker, standoff};
 use crate::acl::Node;
 use crate::clock::{Clock, Moment};
@@ -33,15 +34,23 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     case.recorder.passed("listed");
     case.recorder.aims_at(node, sight.rows.first().map(|sighted| sighted.row.domid));
     let asker = asker::find(work, &sight, &before)?;
-    let powers_on = work.grant.action() == Action::Reset && super::start::is_possible(case, node);
+    let restraint = Restraint::find(case, work, node);
+    let powers_on = work.grant.action() == Action::Reset
+        && (restraint.leaves_off(work).is_some() || super::start::is_possible(case, node));
     let earlier = earlier_attempt(case, work, node, &before, &sight)?;
 
     // Step 5: only a living asker can answer this.
     let power = work.power(node, &sight);
-    let lock = standoff::ready(case, work, node.name(), power, asker, lock)?;
+    let lock = standoff::ready(case, work, node.name(), power, asker, restraint.word(), lock)?;
 
+    // Root may have set or lifted a hold since, and an agent need not heed one.
+    let restraint = Restraint::again(work, node);
+    let powers_on = powers_on && restraint.leaves_off(work).is_none();
     if let Some(earlier) = earlier {
-        return join(case, work, node, &earlier, powers_on, lock);
+        return join(case, work, node, &earlier, (powers_on, restraint), lock);
+    }
+    if restraint.forbids_kill() {
+        return restraint.only_prove(case, work, node);
     }
 
     case.recorder.passed("go");
@@ -56,7 +65,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     // that came since would live on beside its proof.
     let old = work.host.clock.now().since(sight.at) > LOOK_UP_FRESH;
     let sight = if called_off || old || !sight.lives() { work.host.look(node)? } else { sight };
-    remember(case, work, node, Phase::Killing);
+    remember(case, work, node, Phase::Killing, powers_on);
     let planned = powers_on.then(|| super::start::plan(case, work, node)).flatten();
     let mut scene = Scene {
         session: case.session,
@@ -71,7 +80,11 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
 
     // Step 7: written, then answered.
     let fenced = ended.as_ref().is_ok_and(|how| *how != How::Shell);
-    remember(case, work, node, if fenced { Phase::Fenced } else { Phase::Failed });
+    if fenced {
+        restraint.keep(case, work, node, planned.is_some());
+    }
+    let phase = if fenced { Phase::Fenced } else { Phase::Failed };
+    remember(case, work, node, phase, planned.is_some());
     answer(case, node, ended?);
     if !fenced {
         return Ok(());
@@ -80,7 +93,9 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     // Step 8: apart from the agent's session, and after its answer.
     match planned {
         Some(planned) => super::start::after_fence(case, work, node, planned),
-        None if work.grant.action() == Action::Reset => super::start::left_off(case, node),
+        None if work.grant.action() == Action::Reset => {
+            super::start::left_off(case, node, restraint.leaves_off(work));
+        }
         None => {}
     }
     second_look(case, work, node);
@@ -185,19 +200,25 @@ fn join(
     work: &Work<'_>,
     node: &Node,
     earlier: &Fence,
-    powers_on: bool,
+    (powers_on, restraint): (bool, Restraint),
     lock: Lock,
 ) -> Result<(), End> {
     let planned = (powers_on && !earlier.restarts).then(|| super::start::plan(case, work, node));
+    let planned = planned.flatten();
+    if planned.is_some() {
+        restraint.keep(case, work, node, true);
+    }
     drop(lock);
     let text = format!("{} was fenced by request {}", node.name(), earlier.request);
     case.record(Event::Outcome, Severe::Notice, "fenced joined", &text);
     case.session.say(Body::Fenced { node: node.name().clone(), how: How::Joined });
     if earlier.restarts {
         case.note(Note::Progress, &format!("request {} powers it on", earlier.request));
-    } else if let Some(planned) = planned.flatten() {
+    } else if let Some(planned) = planned {
         leave_session(case);
         super::start::after_fence(case, work, node, planned);
+    } else if work.grant.action() == Action::Reset {
+        super::start::left_off(case, node, restraint.leaves_off(work));
     }
     Ok(())
 }
@@ -209,7 +230,7 @@ pub(super) fn leave_session(case: &mut Case<'_, '_>) {
     }
 }
 
-fn answer(case: &mut Case<'_, '_>, node: &Node, how: How) {
+pub(super) fn answer(case: &mut Case<'_, '_>, node: &Node, how: How) {
     let (severe, result, text) = match how {
         How::Killed => (Severe::Notice, "fenced killed", "destroyed, and its death is proven"),
         How::Absent => (Severe::Notice, "fenced absent", "it was off already, and that is proven"),
@@ -226,11 +247,11 @@ fn answer(case: &mut Case<'_, '_>, node: &Node, how: How) {
 }
 
 /// Writes down how far the fence is; without it promise 4 is not kept, and the reply says so.
-fn remember(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, phase: Phase) {
+fn remember(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, phase: Phase, restarts: bool) {
     let pid = i32::try_from(std::process::id()).unwrap_or(0);
     let fence = Fence {
         request: work.id.to_string(),
-        restarts: work.grant.action() == Action::Reset,
+        restarts,
         phase,
         at_ms: work.host.clock.now().millis(),
         pid,
@@ -244,7 +265,7 @@ fn remember(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, phase: Phase)
 
 /// An agent that has more dom0s to hear asks to look again when all have answered: a domain can
 /// migrate between two answers. It announces that with a `wait` behind its `go`.
-fn second_look(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) {
+pub(super) fn second_look(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) {
     if !matches!(case.session.hear(Duration::ZERO), Heard::Line(ClientLine::Wait(id)) if id == work.id)
     {
         return;

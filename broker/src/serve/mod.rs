@@ -5,6 +5,7 @@ mod asker;
 mod case;
 mod kill;
 mod rehearsal;
+mod restraint;
 mod standoff;
 mod start;
 
@@ -31,6 +32,8 @@ pub struct House<'a> {
     pub clusters: &'a Path,
     /// The directory of the journals.
     pub journals: &'a Path,
+    /// The directory of the holds.
+    pub holds: &'a Path,
     /// The directory of locks and state.
     pub run: &'a Path,
     /// Time.

@@ -21,10 +21,11 @@ pub(super) fn ready(
     node: &NodeName,
     power: Power,
     asker: Asker,
+    hold: Hold,
     lock: Lock,
 ) -> Result<Lock, End> {
     case.nothing_early()?;
-    case.session.say(Body::Ready { node: node.clone(), power, asker, hold: Hold::None });
+    case.session.say(Body::Ready { node: node.clone(), power, asker, hold });
     let clock = case.house.clock;
     let ready_at = clock.now();
     let in_all = ready_at.after(WAIT_IN_ALL);
