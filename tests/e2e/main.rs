@@ -1,11 +1,13 @@
 //! The installed product in a throwaway dom0, end to end.
 
 mod asker;
+mod brake;
 mod client;
 mod comebacks;
 mod detach;
 mod fence;
 mod harness;
+mod hold;
 mod hostile;
 mod install;
 mod kill;
