@@ -11,6 +11,7 @@ use xen_fence_protocol::{Action, Refusal, Request};
 /// What the policy says to a request.
 #[derive(Clone, Debug)]
 #[must_use = "a request is carried out only with the grant inside"]
+#[expect(clippy::large_enum_variant, reason = "a broker makes one of these and ends")]
 pub enum Decision {
     /// The policy allows it.
     Permit(Grant),
