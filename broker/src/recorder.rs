@@ -12,7 +12,7 @@ use crate::names::ClusterName;
 use crate::processes::start_of;
 use crate::syslog::{self, Severe};
 use std::path::Path;
-use xen_fence_protocol::{Request, Text};
+use xen_fence_protocol::{NodeName, Request, Text};
 
 /// Collects what is known of a request, and writes it down each time something happens.
 #[derive(Debug)]
@@ -70,6 +70,13 @@ impl Recorder {
         self.known.node = request.node().map(ToString::to_string);
         self.asked = BootClock.now();
         self.passed("asked");
+    }
+
+    /// What root did by hand, who that was, and to which node.
+    pub fn by_root(&mut self, who: &str, action: &str, node: &NodeName) {
+        self.known.caller = Some(format!("root {who}"));
+        self.known.action = Some(action.to_owned());
+        self.known.node = Some(node.to_string());
     }
 
     /// Notes that a step has ended, for the outcome's account of where the time went.

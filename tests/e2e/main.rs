@@ -1,12 +1,14 @@
 //! The installed product in a throwaway dom0, end to end.
 
 mod asker;
+mod brake;
 mod client;
 mod comebacks;
 mod detach;
 mod dump;
 mod fence;
 mod harness;
+mod hold;
 mod hostile;
 mod install;
 mod journal;

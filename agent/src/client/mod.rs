@@ -137,16 +137,19 @@ fn become_ready(
     course.end(&format!("{node} is {power}"));
     let action = terms.request.action();
     let resting = if action.kills() { Power::Off } else { Power::On };
+    let of_hold = |(about, text): &(Note, Text)| (*about == Note::Hold).then(|| text.to_string());
+    let said: Vec<String> = replies.told.notes.iter().filter_map(of_hold).collect();
+    let dom0 = replies.dom0();
     if hold == Hold::Forbid && power != resting {
-        let dom0 = replies.dom0();
-        return Err(Error::new(
-            Kind::Refused,
-            format!("{node} is held on {dom0} and is not to be touched; nothing was touched"),
-        )
-        .reason(Refusal::Held.word())
-        .hint(format!(
-            "the owner of {dom0} can lift the hold that was set with `xen-fence-admin hold`"
-        )));
+        let who = said.last().map_or_else(|| format!("{node} is held"), Clone::clone);
+        return Err(Error::new(Kind::Refused, format!("{dom0}: nothing was touched: {who}"))
+            .reason(Refusal::Held.word())
+            .hint(format!(
+                "the owner of {dom0} can lift the hold that was set with `xen-fence-admin hold`"
+            )));
+    }
+    for text in said {
+        course.warn(&format!("{dom0}: {text}"));
     }
     if action.kills() && asker == Asker::Elsewhere {
         let text = format!(

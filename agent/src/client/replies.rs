@@ -75,8 +75,13 @@ impl<'a> Replies<'a> {
                             course.tell(&said);
                             self.waiting_for = Some(said);
                         }
+                        // Said with `ready`, or with the refusal that comes of it.
+                        Note::Hold
+                            if self.stage == Stage::Untouched
+                                && self.terms.request.action().waits_for_go() => {}
                         Note::Journal
                         | Note::State
+                        | Note::Hold
                         | Note::Config
                         | Note::LeftOff
                         | Note::Cgroup => course.warn(&said),

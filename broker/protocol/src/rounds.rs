@@ -196,7 +196,7 @@ impl Round {
             (Host::Asked, Body::Ready { node, power, asker, hold }) if is_ours(node) => {
                 self.first_ready.get_or_insert(now);
                 self.asker_seen |= *asker == Asker::Here;
-                self.left_off |= *hold == Hold::LeaveOff;
+                self.left_off |= *hold != Hold::None;
                 self.set(host, Host::Ready { power: *power, hold: *hold });
             }
             // It has let go of its lock, because the others took too long.
@@ -263,7 +263,8 @@ impl Round {
         self.starter = (resets && !self.left_off).then(|| self.best_starter());
         let (id, several) = (self.request.id(), self.hosts.len() > 1);
         for host in 0..self.hosts.len() {
-            let stays_off = resets && self.starter != Some(host);
+            // One host alone knows by itself what forbids the start, and says why.
+            let stays_off = resets && several && self.starter != Some(host);
             let line = if stays_off { ClientLine::GoOff(id) } else { ClientLine::Go(id) };
             said.push(Say { host, line });
             if several {

@@ -153,7 +153,9 @@ pub enum Note {
     State,
     /// The node's configuration does not fit: it will not be powered on.
     Config,
-    /// The node will not be powered on, by hold or brake.
+    /// Who holds the node, why and until when; or that the holds cannot be read and forbid nothing.
+    Hold,
+    /// The node will not be powered on, because of the brake or for want of a place to plan it.
     LeftOff,
     /// The broker could not leave the SSH session's cgroup.
     Cgroup,
@@ -164,6 +166,7 @@ words!(Note, "note", {
     Journal = "journal",
     State = "state",
     Config = "config",
+    Hold = "hold",
     LeftOff = "left-off",
     Cgroup = "cgroup",
     Progress = "progress",

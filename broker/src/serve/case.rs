@@ -2,8 +2,10 @@
 
 use super::House;
 use crate::acl::{Grant, Node, PolicyError};
+use crate::brake::Brakes;
 use crate::clock::Moment;
 use crate::fence::NotFenced;
+use crate::hold::Holds;
 use crate::identity::{Identity, Unproven};
 use crate::journal::Event;
 use crate::names::{Caller, ClusterName};
@@ -105,6 +107,7 @@ pub(super) struct Work<'a> {
     /// What is wanted of a core before a kill.
     pub(super) dump: Option<Dump>,
     run: &'a Path,
+    holds: &'a Path,
 }
 
 impl<'a> Work<'a> {
@@ -126,6 +129,7 @@ impl<'a> Work<'a> {
             confirmed_down,
             dump: settings.dump().cloned(),
             run: house.run,
+            holds: house.holds,
         }
     }
 
@@ -165,6 +169,16 @@ impl<'a> Work<'a> {
 
     pub(super) fn state(&self) -> State {
         State::at(self.run.join(format!("{}.state", self.cluster)))
+    }
+
+    /// The holds of this cluster's nodes.
+    pub(super) fn holds(&self) -> Holds {
+        Holds::of(self.holds, &self.cluster)
+    }
+
+    /// The brakes of this cluster's nodes.
+    pub(super) fn brakes(&self) -> Brakes {
+        Brakes::of(self.run, &self.cluster)
     }
 
     /// The power-ons of this cluster, planned and under way.

@@ -5,6 +5,8 @@ mod asker;
 mod case;
 mod kill;
 mod rehearsal;
+mod restraint;
+mod scene;
 mod standoff;
 mod start;
 
@@ -40,6 +42,8 @@ pub struct House<'a> {
     pub clusters: &'a Path,
     /// The directory of the journals.
     pub journals: &'a Path,
+    /// The directory of the holds.
+    pub holds: &'a Path,
     /// The directory of locks and state.
     pub run: &'a Path,
     /// Time.

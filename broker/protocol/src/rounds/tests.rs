@@ -256,13 +256,19 @@ fn a_reset_is_powered_on_where_it_was_by_a_host_that_can() {
 
 #[test]
 fn what_is_left_off_anywhere_is_left_off_everywhere() {
-    Play::of(Action::Reset, 2)
-        .hear(0, &held(Power::Off, Hold::LeaveOff))
-        .hear(1, &ready(Power::On))
-        .says(&["0 request", "1 request", "0 go-off", "0 wait", "1 go-off", "1 wait"]);
+    for (hold, power) in [(Hold::LeaveOff, Power::On), (Hold::Forbid, Power::Off)] {
+        Play::of(Action::Reset, 2).hear(0, &held(Power::Off, hold)).hear(1, &ready(power)).says(&[
+            "0 request",
+            "1 request",
+            "0 go-off",
+            "0 wait",
+            "1 go-off",
+            "1 wait",
+        ]);
+    }
     let text = Text::escaped("four resets in ten minutes");
     Play::of(Action::Reset, 1)
         .hear(0, &Body::Note { about: Note::LeftOff, text })
         .hear(0, &ready(Power::On))
-        .says(&["0 request", "0 go-off"]);
+        .says(&["0 request", "0 go"]);
 }
