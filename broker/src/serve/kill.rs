@@ -42,6 +42,8 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let power = work.power(node, &sight);
     let Go { lock, leave_off } = standoff::ready(case, work, node.name(), power, asker, lock)?;
     let powers_on = powers_on && !leave_off;
+    // An agent of several dom0s tells the others when the first has said this.
+    case.note(Note::Going, "go was heard in time");
 
     if let Some(earlier) = earlier {
         return join(case, work, node, &earlier, powers_on, lock);
