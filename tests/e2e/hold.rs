@@ -2,7 +2,7 @@
 //! when, and the proof of a death is still to be had.
 
 use crate::client::{Client, MOMENT, destroy_goes_on};
-use crate::{Dom0, Shared, ask, recorded, settle, untouched};
+use crate::{Dom0, Shared, ask, long_after, recorded, settle, untouched};
 use std::sync::MutexGuard;
 use std::time::Duration;
 use xen_fence_tests::throwaway::Output;
@@ -233,6 +233,7 @@ fn holds_that_cannot_be_read_forbid_nothing_and_are_reported() {
         assert!(check.stdout.lines().any(found), "{check}");
         let status = ask(&dom0, "alpha", "node1", &["status", "node2"]).exits(0);
         assert!(status.says(why) && status.says("no node of this cluster is held"), "{status}");
+        long_after(&dom0);
         let reset = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0);
         assert!(reset.says("warning") && reset.says(why) && reset.says("and started"), "{reset}");
         let records = dom0.journal("alpha").split_off(known);

@@ -67,6 +67,8 @@ impl<'a> Replies<'a> {
                     match about {
                         // What delays or spoils an answer has to be on record; what comes of a kill
                         // or a start is said by its own line.
+                        // For those who have several dom0s to tell.
+                        Note::Going => {}
                         Note::Progress if self.stage == Stage::Untouched => {
                             course.warn(&said);
                             course.tell(&said);

@@ -161,6 +161,8 @@ pub enum Note {
     Cgroup,
     /// Something goes on that takes its time.
     Progress,
+    /// `go` was heard in time, and is obeyed.
+    Going,
 }
 words!(Note, "note", {
     Journal = "journal",
@@ -170,6 +172,7 @@ words!(Note, "note", {
     LeftOff = "left-off",
     Cgroup = "cgroup",
     Progress = "progress",
+    Going = "going",
 });
 
 /// The word that names a step of a rehearsal: `[a-z][a-z-]{0,31}`.

@@ -44,6 +44,8 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let hold = restraint.word();
     let go = standoff::ready(case, work, node.name(), power, asker, hold, lock)?;
     let Go { lock, leave_off } = go;
+    // An agent of several dom0s tells the others when the first has said this.
+    case.note(Note::Going, "go was heard in time");
 
     // Root may have set or lifted a hold since, and an agent need not heed one.
     let restraint = Restraint::again(work, node);
