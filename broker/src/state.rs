@@ -20,7 +20,7 @@ use xen_fence_protocol::{NodeName, RequestId};
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// How far a fence has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// The kill has begun and is not proven.

@@ -1,0 +1,90 @@
+//! The ready/go protocol, exhaustively: every order of events within bounds that are printed.
+//!
+//! The agents are the shipped `Round`, the brokers the shipped `Standoff` and the shipped rules about
+//! earlier fences; the model adds nodes, network and faults, and the glue around those machines.
+
+mod agent;
+mod bounds;
+mod broker;
+mod explore;
+mod kill;
+mod link;
+mod machines;
+mod rules;
+mod state;
+mod world;
+
+use bounds::Bounds;
+use explore::{Seen, explore};
+use rules::Rule;
+use world::{Step, World};
+
+/// What breaks when a rule is left out. The lock that is held until the victim is dead and the
+/// refusal of an asker that is being killed stand in for each other, so both go at once.
+const LEFT_OUT: [(&[Rule], &str); 17] = [
+    (&[Rule::Lock], "never both"),
+    (&[Rule::LockUntilDead, Rule::AskerChecked], "never both"),
+    (&[Rule::AskerChecked], "a dead asker is refused"),
+    (&[Rule::GoAwaited], "no kill without a living go"),
+    (&[Rule::LateGoRefused], "never both"),
+    (&[Rule::SameId], "one request, one kill"),
+    (&[Rule::Remembered], "one request, one kill"),
+    (&[Rule::OneOrder], "never none"),
+    (&[Rule::GoWhenAllReady], "never both"),
+    (&[Rule::FirstConfirms], "never both"),
+    (&[Rule::SecondLook], "fenced is dead"),
+    (&[Rule::LookAnnounced], "never none"),
+    (&[Rule::ProofAwaited], "one request, one kill"),
+    (&[Rule::AbsenceSeenAfterGo], "fenced is dead"),
+    (&[Rule::CalledOff], "off stays off"),
+    (&[Rule::OneStarter], "a node runs once"),
+    (&[Rule::AstrayRefused], "fenced is dead"),
+];
+
+fn way(steps: &[Step]) -> String {
+    steps.iter().map(|step| format!("    {step:?}\n")).collect()
+}
+
+fn visit(bounds: Bounds) -> Seen<Step> {
+    let name = bounds.name;
+    let seen = explore(&World::new(bounds, &[]));
+    println!(
+        "{name}: {} states, {} steps, {} deep, {} ends, in {} ms",
+        seen.states, seen.steps, seen.depth, seen.ends, seen.millis
+    );
+    seen
+}
+
+#[test]
+fn the_promises_hold_in_every_state_that_can_be_reached() {
+    let (mut states, mut steps) = (0, 0);
+    for bounds in bounds::small().into_iter().chain(bounds::large()) {
+        let seen = visit(bounds);
+        (states, steps) = (states + seen.states, steps + seen.steps);
+        for (promise, steps) in &seen.broken {
+            let known = bounds.known.contains(promise);
+            assert!(known, "{}: {promise} is broken:\n{}", bounds.name, way(steps));
+        }
+        let found: Vec<&str> = seen.broken.keys().copied().collect();
+        assert_eq!(found, bounds.known, "{}: what was known to break holds now", bounds.name);
+    }
+    println!("together {states} states, {steps} steps");
+}
+
+#[test]
+fn no_rule_can_be_left_out() {
+    for (without, promise) in LEFT_OUT {
+        let found = bounds::small().into_iter().find_map(|bounds| {
+            let seen = explore(&World::new(bounds, without));
+            let steps = seen.broken.get(promise)?;
+            let known = bounds.known.contains(&promise);
+            (!known).then(|| (bounds.name, steps.len(), way(steps)))
+        });
+        let (bounds, steps, way) =
+            found.unwrap_or_else(|| panic!("without {without:?} nothing breaks \"{promise}\""));
+        println!("without {without:?}: {promise} is broken in {steps} steps; {bounds}");
+        if std::env::var_os("MODEL_WAYS").is_some() {
+            print!("{way}");
+        }
+    }
+}
