@@ -13,6 +13,8 @@ mod power_on;
 mod reach;
 mod refusals;
 mod rehearsal;
+mod retries;
+mod several;
 mod standoff;
 mod witnesses;
 mod xm;
