@@ -13,6 +13,7 @@ use crate::clock::Moment;
 use crate::error::Error;
 use crate::power_on::fresh_id;
 use dir::{Dir, Slot};
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -49,7 +50,9 @@ impl KeptId {
     /// # Errors
     /// The kernel gives no random numbers.
     pub(crate) fn take(node: &NodeName, action: Action) -> Result<Self, Error> {
-        let place = place().and_then(|path| Ok((path, boot()?)));
+        let is_root = nix::unistd::geteuid().is_root();
+        let place = place(is_root, std::env::var_os("XDG_RUNTIME_DIR"));
+        let place = place.and_then(|path| Ok((path, boot()?)));
         let (path, boot) = match place {
             Ok(place) => place,
             Err(why) => return Self::unkept(&why),
@@ -161,12 +164,12 @@ impl KeptId {
     }
 }
 
-/// Where ids are kept.
-fn place() -> Result<PathBuf, String> {
-    if nix::unistd::geteuid().is_root() {
+/// Where ids are kept: by root in one place, by others where the session keeps what is theirs.
+fn place(is_root: bool, runtime_dir: Option<OsString>) -> Result<PathBuf, String> {
+    if is_root {
         return Ok(ROOTS_DIR.into());
     }
-    match std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from) {
+    match runtime_dir.map(PathBuf::from) {
         Some(dir) if dir.is_absolute() => Ok(dir.join("xen-fence")),
         Some(_) => Err("XDG_RUNTIME_DIR is no absolute path".to_owned()),
         None => Err("XDG_RUNTIME_DIR names no directory, and only root has one".to_owned()),

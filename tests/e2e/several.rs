@@ -148,6 +148,20 @@ fn one_dom0_at_two_addresses_is_one_and_a_dead_one_costs_a_moment() {
     assert!(named.took < quiet + Duration::from_millis(450), "{named}, alone {quiet:?}");
 }
 
+/// A toolstack that takes its time: the other dom0 holds its lock meanwhile.
+#[test]
+fn a_slow_toolstack_is_waited_for() {
+    let (xen1, xen2) = two();
+    for slow in [&xen1, &xen2] {
+        slow.fault(&["fault", "list-delay", "2000"]);
+        let reset = node1(&xen1, &["reset", "node2"]).exits(0).saying("by xen2");
+        assert!(reset.took > Duration::from_secs(4), "{reset}");
+        slow.fault(&["clear"]);
+        // Longer than a reset counts for another one.
+        std::thread::sleep(Duration::from_millis(10_500));
+    }
+}
+
 /// What known_hosts does not tell, the key exchange does.
 #[test]
 fn two_names_with_one_host_key_are_asked_once() {

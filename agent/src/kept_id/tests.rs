@@ -209,3 +209,12 @@ fn a_directory_that_is_not_ours_alone_is_not_used_and_said() {
     assert!(take(&place.dir.join("no/such")).slot.is_none());
     assert!(take(&place.dir.join("node2.reset")).slot.is_none(), "a file");
 }
+
+#[test]
+fn ids_are_kept_where_only_the_caller_writes() {
+    let of = |is_root, dir: Option<&str>| place(is_root, dir.map(Into::into));
+    assert_eq!(of(true, Some("/run/user/5")), Ok(PathBuf::from("/run/xen-fence-agent")));
+    assert_eq!(of(false, Some("/run/user/5")), Ok(PathBuf::from("/run/user/5/xen-fence")));
+    assert!(of(false, Some("here")).is_err());
+    assert!(of(false, None).is_err());
+}
