@@ -15,17 +15,22 @@ const OWN_GROUP: &str = "xen-fence/broker";
 /// # Errors
 /// A sentence if no cgroup could be made; the fence goes on all the same.
 pub fn leave_session() -> Result<(), String> {
+    block_ends();
+    // A broker that sshd started as a session's leader has a session of its own already.
+    let _own_session = nix::unistd::setsid();
+    enter_own_group()
+}
+
+/// Blocks, in this thread, the signals by which a session ends.
+pub fn block_ends() {
     // Blocked rather than ignored: a blocked signal is not inherited through std's spawn, an
     // ignored one is. The runtime of Rust ignores PIPE already and restores it in children.
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGPIPE] {
         signals.add(signal);
     }
-    // Neither can fail for signals that exist; a broker that sshd started as a session's leader
-    // has a session of its own already.
+    // It cannot fail for signals that exist.
     let _blocked = signals.thread_block();
-    let _own_session = nix::unistd::setsid();
-    enter_own_group()
 }
 
 /// Puts this process into the broker's own group.

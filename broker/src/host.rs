@@ -4,6 +4,14 @@
 use nix::sys::statvfs::statvfs;
 use std::fs;
 use std::path::Path;
+use xen_fence_protocol::HostName;
+
+/// The name by which this dom0 signs its replies.
+#[must_use]
+pub fn own_name() -> HostName {
+    let name = nix::unistd::gethostname().unwrap_or_default();
+    HostName::of_kernel(&name.to_string_lossy())
+}
 
 /// Whether the host's own name is in /etc/hosts, so that nobody asks DNS for it.
 ///

@@ -6,6 +6,7 @@
 
 use crate::names::{Caller, ClusterName, Fingerprint};
 use std::net::IpAddr;
+use xen_fence_protocol::NodeName;
 
 /// The variables that sudo sets or, by the one rule, keeps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,8 +28,8 @@ pub struct Identity {
     pub cluster: ClusterName,
     /// The node or operator that the key line names.
     pub caller: Caller,
-    /// The key that the key line names.
-    pub key: Fingerprint,
+    /// The key that the key line names; root has none.
+    pub key: Option<Fingerprint>,
     /// Where the connection came from.
     pub from: Option<IpAddr>,
 }
@@ -87,7 +88,15 @@ impl Environment {
             // An address of IPv6's link has its interface behind a %, which is no part of it.
             address.split('%').next()?.parse().ok()
         });
-        Ok(Identity { cluster, caller, key, from })
+        Ok(Identity { cluster, caller, key: Some(key), from })
+    }
+}
+
+impl Identity {
+    /// Root on dom0, who became it by that login and asks for a cluster.
+    #[must_use]
+    pub const fn of_root(cluster: ClusterName, login: NodeName) -> Self {
+        Self { cluster, caller: Caller::Root(login), key: None, from: None }
     }
 }
 

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::process::ExitCode;
 use xen_fence_broker::acl::CLUSTERS_DIR;
 use xen_fence_broker::clock::BootClock;
+use xen_fence_broker::host::own_name;
 use xen_fence_broker::identity::Environment;
 use xen_fence_broker::journal::JOURNAL_DIR;
-use xen_fence_broker::serve::{House, RUN_DIR, serve};
+use xen_fence_broker::serve::{Door, House, RUN_DIR, serve};
 use xen_fence_broker::session::Session;
 use xen_fence_broker::settings::SETTINGS_FILE;
-use xen_fence_protocol::HostName;
 
 fn main() -> ExitCode {
     let mut args = std::env::args_os().skip(1);
@@ -28,17 +28,15 @@ fn main() -> ExitCode {
     // end this process by a signal. A root without CAP_SYS_RESOURCE has to leave it.
     let _forbidden = setrlimit(Resource::RLIMIT_FSIZE, RLIM_INFINITY, RLIM_INFINITY);
     let house = House {
-        environment: Environment::of_process(),
+        door: Door::Sudo(Environment::of_process()),
         settings: Path::new(SETTINGS_FILE),
         clusters: Path::new(CLUSTERS_DIR),
         journals: Path::new(JOURNAL_DIR),
         run: Path::new(RUN_DIR),
         clock: &BootClock,
     };
-    let host = nix::unistd::gethostname().unwrap_or_default();
     let (input, output) = (std::io::stdin(), std::io::stdout());
-    let dom0 = HostName::of_kernel(&host.to_string_lossy());
-    let mut session = Session::new(input.as_fd(), output.as_fd(), dom0);
+    let mut session = Session::new(input.as_fd(), output.as_fd(), own_name());
     serve(&house, &mut session);
     // The agent believes lines, never an exit status, which a broken connection can forge.
     ExitCode::SUCCESS

@@ -33,7 +33,7 @@ impl Recorder {
     /// Who asks.
     pub fn asked_by(&mut self, identity: &Identity) {
         self.known.caller = Some(identity.caller.to_string());
-        self.known.key = Some(identity.key.to_string());
+        self.known.key = identity.key.as_ref().map(ToString::to_string);
         self.known.from = identity.from.map(|from| from.to_string());
     }
 

@@ -151,7 +151,9 @@ mod tests {
     fn reason(next: Next) -> Refusal {
         match next {
             Next::Refuse(reason, _) => reason,
-            next => panic!("{next:?}"),
+            next @ (Next::Listen | Next::LetGo | Next::Go { .. } | Next::Gone) => {
+                panic!("{next:?}")
+            }
         }
     }
 

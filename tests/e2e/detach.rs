@@ -2,7 +2,7 @@
 //! everything in the cgroup that the session lived in. Promise 3.
 
 use crate::client::{Client, brokers, destroy_goes_on, groups};
-use crate::{Dom0, Shared, ask, recorded, settle, two_clusters};
+use crate::{Dom0, Shared, ask, long_after, recorded, settle, two_clusters};
 use xen_fence_tests::throwaway::Process;
 
 static SHARED: Shared = Shared::new();
@@ -92,6 +92,7 @@ fn the_fence_outlives_agent_network_and_sshd() {
     let dom0 = SHARED.take();
     let vif = format!("vif{}.0", dom0.domid("alpha", "node1").unwrap());
     for (victim, id) in [("agent", 0xe1), ("network", 0xe2), ("sshd", 0xe3)] {
+        long_after(&dom0);
         let domid = dom0.domid("alpha", "node2");
         let client = under_way(&dom0, id);
         match victim {

@@ -14,6 +14,7 @@ mod reach;
 mod refusals;
 mod rehearsal;
 mod retries;
+mod root;
 mod several;
 mod standoff;
 mod witnesses;
@@ -63,6 +64,7 @@ impl Shared {
         let dom0 = self.0.get_or_init(raise).lock().unwrap_or_else(PoisonError::into_inner);
         dom0.fault(&["clear"]);
         let _ = dom0.sh("cd /etc/xen-fence; mkdir -p /root/first; cp -np clusters.d/* /root/first; cp -p /root/first/* clusters.d/");
+        long_after(&dom0);
         let idle = || dom0.on(&["pgrep", "-x", BROKER]).code != 0;
         if !within(Duration::from_secs(15), idle) {
             let _ = dom0.on(&["pkill", "-KILL", "-x", BROKER]);
@@ -81,6 +83,11 @@ impl Shared {
         }
         dom0
     }
+}
+
+/// Lets it be long after every reset so far: until ten seconds after it, one counts for the next.
+fn long_after(dom0: &Dom0) {
+    let _ = dom0.sh("rm -f /run/xen-fence/*.state").exits(0);
 }
 
 /// What the kernel calls the broker: 15 bytes of its name.

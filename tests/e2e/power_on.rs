@@ -3,7 +3,7 @@
 //! session's nor the broker's.
 
 use crate::client::{Client, brokers, groups};
-use crate::{Dom0, ask, counts, settle, two_clusters};
+use crate::{Dom0, ask, counts, long_after, settle, two_clusters};
 use xen_fence_tests::skipped;
 use xen_fence_tests::throwaway::Sshd;
 
@@ -111,33 +111,34 @@ fn as_by_hand(dom0: &Dom0) {
     apart_from_who_started_it(dom0);
 }
 
-/// While broker and sshd still serve the session, what was started is in neither one's cgroup and
-/// session.
+/// What was started is in neither the broker's nor sshd's cgroup and session.
 fn apart_from_who_started_it(dom0: &Dom0) {
+    long_after(dom0);
     let mut client = Client::ready(dom0, "node1", 0xf1, "reset node2");
     client.say("go", "");
     // It will look again, so the broker stays.
     client.say("wait", "");
     let _ = client.hears("fenced");
-    let _ = client.hears("started");
     let serving = brokers(dom0).pop().unwrap();
     let sshd = dom0.process(serving.parent).unwrap();
     assert!(sshd.name.starts_with("sshd"), "{sshd:?}");
+    let others = [serving.pid, sshd.pid].map(|pid| (groups(dom0, pid), session(dom0, pid)));
+    client.say("look", "");
+    let _ = client.hears("seen");
+    let _ = client.hears("started");
     let xl = dom0.process(monitor(dom0)).unwrap();
     let init = dom0.domain_init(dom0.node("alpha", "node2")).unwrap();
     for started in [xl.pid, init] {
-        for other in [serving.pid, sshd.pid] {
+        for (groups_of_other, session_of_other) in &others {
             let shared: Vec<String> = groups(dom0, started)
                 .into_iter()
-                .filter(|group| groups(dom0, other).contains(group))
+                .filter(|group| groups_of_other.contains(group))
                 .collect();
-            assert!(shared.is_empty(), "{started} and {other} share {shared:?}");
-            assert_ne!(session(dom0, started), session(dom0, other), "{started} and {other}");
+            assert!(shared.is_empty(), "{started} shares {shared:?}");
+            assert_ne!(session(dom0, started), *session_of_other, "{started}");
         }
     }
     assert!(!xl.cgroup.contains("ssh"), "the domain's xl lives in {}", xl.cgroup);
-    client.say("look", "");
-    let _ = client.hears("seen");
 }
 
 /// The session that a process belongs to.

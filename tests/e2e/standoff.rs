@@ -129,6 +129,87 @@ fn the_same_request_kills_once() {
     assert_eq!(dom0.domid("alpha", "node2"), domid);
 }
 
+/// Of several nodes that miss the same peer each asks by itself. They want one kill.
+#[test]
+fn a_reset_counts_for_others_until_ten_seconds_after_it() {
+    let dom0 = SHARED.take();
+    dom0.fault(&["fault", "create-delay", "2000", "alpha-node2"]);
+    let mut first = Client::ready(&dom0, "node1", 0x31, "reset node2");
+    first.say("go", "");
+    let _ = first.hears("fenced");
+    let mut while_it_starts = Client::ready(&dom0, "node1", 0x32, "reset node2");
+    while_it_starts.say("go", "");
+    let joined = while_it_starts.hears("fenced");
+    assert!(joined.ends_with("node2 joined"), "{joined}");
+    let _ = first.hears("started");
+    let domid = dom0.domid("alpha", "node2");
+    assert!(domid.is_some());
+    let shortly_after = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0);
+    let _ = shortly_after.saying("fenced (joined)").saying("running");
+    assert_eq!(dom0.domid("alpha", "node2"), domid, "the freshly booted node was shot");
+    MOMENT(10_500);
+    let _ = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0).saying("fenced (killed)");
+    assert_ne!(dom0.domid("alpha", "node2"), domid);
+    // What is off again is not what the last reset left.
+    let _ = dom0.on(&["xl", "destroy", "alpha-node2"]).exits(0);
+    let _ = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0).saying("fenced (absent)");
+    // And an off always ends in off.
+    let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0).saying("fenced (killed)");
+    assert_eq!(dom0.domid("alpha", "node2"), None);
+}
+
+/// The node stays off until every dom0 has looked again, as long as the agent says that it lives.
+#[test]
+fn a_reset_that_announced_a_second_look_powers_on_after_it() {
+    let dom0 = SHARED.take();
+    let mut client = Client::ready(&dom0, "node1", 0x33, "reset node2");
+    client.say("go", "");
+    client.say("wait", "");
+    let _ = client.hears("fenced");
+    for _ in 0..3 {
+        MOMENT(1000);
+        assert_eq!(dom0.domid("alpha", "node2"), None);
+        client.say("wait", "");
+    }
+    client.say("look", "");
+    let seen = client.hears("seen");
+    assert!(seen.ends_with("node2 off"), "{seen}");
+    let _ = client.hears("started");
+    settle(|| dom0.domid("alpha", "node2").is_some());
+}
+
+#[test]
+fn the_second_look_of_an_agent_that_died_is_not_waited_for() {
+    let dom0 = SHARED.take();
+    let mut client = Client::ready(&dom0, "node1", 0x34, "reset node2");
+    client.say("go", "");
+    client.say("wait", "");
+    let _ = client.hears("fenced");
+    let fenced = Instant::now();
+    settle(|| dom0.domid("alpha", "node2").is_some());
+    assert!(fenced.elapsed() < Duration::from_secs(5), "{:?}", fenced.elapsed());
+}
+
+#[test]
+fn go_off_leaves_it_to_another_dom0_to_power_the_node_on() {
+    let dom0 = SHARED.take();
+    let mut client = Client::ready(&dom0, "node1", 0x35, "reset node2 down=xen8,xen9");
+    client.say("go-off", "");
+    let killed = client.hears("fenced");
+    assert!(killed.ends_with("node2 killed"), "{killed}");
+    let _ = client.hears("done");
+    settle(|| dom0.on(&["pgrep", "-x", "xen-fence-broke"]).code != 0);
+    assert_eq!(dom0.domid("alpha", "node2"), None);
+    let stated = "node node1 states that xen8 is down; node node1 states that xen9 is down";
+    assert!(recorded(&dom0, "alpha", &["intent", stated]));
+    // Nothing has powered it on, so the next reset is none that this one counts for.
+    let _ = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0).saying("fenced (absent)");
+    let mut on = Client::ready(&dom0, "node1", 0x36, "on node2");
+    on.say("go-off", "");
+    let end = on.hears("refused");
+    assert!(end.contains("malformed"), "{end}");
+}
+
 /// What a migration left behind is not the node: not at first, and not for a retry either.
 #[test]
 fn the_shell_of_a_migration_never_counts() {

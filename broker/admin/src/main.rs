@@ -1,11 +1,13 @@
 //! Root's own tools on dom0: check and apply the policy, read the journal.
 //!
 //! sudo starts none of this and no guest reaches it. It uses the broker's own code to read the
-//! policy, so what it accepts is what the broker accepts. It kills nothing.
+//! policy, so what it accepts is what the broker accepts. What it kills it kills by the broker's own
+//! story, lock and proof.
 
 #![forbid(unsafe_code)]
 
 mod acl;
+mod fence;
 mod log;
 mod output;
 
@@ -30,6 +32,19 @@ enum Command {
     /// Check the policy, and write sshd's keys from it
     #[command(subcommand)]
     Acl(AclCommand),
+    /// Fence a node of a cluster by hand, with the lock, the journal and the proof of the broker
+    ///
+    /// The policy has to know the node; a grant is not needed. What is begun is finished, even if
+    /// this command is interrupted.
+    Fence {
+        /// The cluster: the stem of its file in /etc/xen-fence/clusters.d
+        cluster: String,
+        /// The node, as the policy calls it
+        node: String,
+        /// What to do to it
+        #[arg(long, value_enum, default_value_t = FenceAction::Reset)]
+        action: FenceAction,
+    },
     /// Show the journal: who asked for what, and what came of it
     Log {
         /// Only this cluster; default: all, in the order of time
@@ -39,6 +54,17 @@ enum Command {
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
     },
+}
+
+/// What root can do to a node.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FenceAction {
+    /// Kill it, prove its death, power it on again
+    Reset,
+    /// Kill it and prove its death
+    Off,
+    /// Power it on
+    On,
 }
 
 #[derive(Subcommand)]
@@ -80,6 +106,7 @@ fn main() -> ExitCode {
     let ending = match Arguments::parse().command {
         Command::Acl(AclCommand::Check { files }) => acl::check::run(&files),
         Command::Acl(AclCommand::Apply { dry_run }) => acl::apply::run(dry_run),
+        Command::Fence { cluster, node, action } => fence::run(&cluster, &node, action),
         Command::Log { cluster, format } => log::run(cluster.as_deref(), format),
     };
     ExitCode::from(match ending {

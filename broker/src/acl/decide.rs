@@ -6,7 +6,7 @@ use super::{Cluster, Node, Targets};
 use crate::names::{Caller, Fingerprint};
 use ipnet::IpNet;
 use std::net::IpAddr;
-use xen_fence_protocol::{Action, Refusal, Request};
+use xen_fence_protocol::{Action, NodeName, Refusal, Request};
 
 /// What the policy says to a request.
 #[derive(Clone, Debug)]
@@ -93,7 +93,7 @@ pub struct Refused {
 pub fn decide(
     policy: &Cluster,
     caller: &Caller,
-    key: &Fingerprint,
+    key: Option<&Fingerprint>,
     from: Option<IpAddr>,
     request: &Request,
 ) -> Decision {
@@ -103,27 +103,28 @@ pub fn decide(
     }
 }
 
+/// Decides on a request of root on dom0, by that login: root may do everything to every node of the
+/// cluster, and no key is asked for. What it needs is a node that the policy knows.
+pub fn decide_for_root(policy: &Cluster, login: NodeName, request: &Request) -> Decision {
+    let rights = Rights::of_root(policy, login);
+    match rights.grant(policy, request, "root on dom0") {
+        Ok(grant) => Decision::Permit(grant),
+        Err(refused) => Decision::Refuse(refused),
+    }
+}
+
 fn try_decide(
     policy: &Cluster,
     caller: &Caller,
-    key: &Fingerprint,
+    key: Option<&Fingerprint>,
     from: Option<IpAddr>,
     request: &Request,
 ) -> Result<Grant, Refused> {
     let rights = Rights::of(policy, caller, key)?;
     rights.ask_from(policy, from)?;
     let allowed_by = rights.may(policy, request.action())?;
-    let targets = rights.targets(policy, request)?;
     let rule = format!("{}: {allowed_by}, {}", rights.file, rights.targets_rule());
-    Ok(Grant {
-        action: request.action(),
-        caller: rights.caller,
-        targets,
-        asker: rights.asker.cloned(),
-        caller_actions: rights.actions,
-        nodes_may_kill: policy.actions().iter().any(|action| action.kills()),
-        rule,
-    })
+    rights.grant(policy, request, &rule)
 }
 
 /// What the policy says of the one who asks.
@@ -140,7 +141,11 @@ struct Rights<'policy> {
 
 impl<'policy> Rights<'policy> {
     /// Who asks: a name that the policy has, with a key that it has for that name.
-    fn of(policy: &'policy Cluster, caller: &Caller, key: &Fingerprint) -> Result<Self, Refused> {
+    fn of(
+        policy: &'policy Cluster,
+        caller: &Caller,
+        key: Option<&Fingerprint>,
+    ) -> Result<Self, Refused> {
         let file = format!("clusters.d/{}.toml", policy.name());
         let refuse = |why: String| {
             Refused::new(
@@ -181,12 +186,39 @@ impl<'policy> Rights<'policy> {
                 };
                 (rights, operator.keys())
             }
+            Caller::Root(_) => return Err(refuse("root asks through no key".to_owned())),
         };
+        let Some(key) = key else { return Err(refuse("no key was named".to_owned())) };
         if keys.iter().any(|known| known.fingerprint() == *key) {
             Ok(rights)
         } else {
             Err(refuse(format!("{}.keys does not hold {key}", rights.table)))
         }
+    }
+
+    /// What root may do.
+    fn of_root(policy: &'policy Cluster, login: NodeName) -> Self {
+        Self {
+            file: format!("clusters.d/{}.toml", policy.name()),
+            table: "root".to_owned(),
+            caller: Caller::Root(login),
+            asker: None,
+            actions: Action::ALL.to_vec(),
+            from: None,
+            targets: &Targets::Default,
+        }
+    }
+
+    fn grant(self, policy: &Cluster, request: &Request, rule: &str) -> Result<Grant, Refused> {
+        Ok(Grant {
+            action: request.action(),
+            targets: self.targets(policy, request)?,
+            caller: self.caller,
+            asker: self.asker.cloned(),
+            caller_actions: self.actions,
+            nodes_may_kill: policy.actions().iter().any(|action| action.kills()),
+            rule: rule.to_owned(),
+        })
     }
 
     /// Whether the caller may ask from there.
@@ -199,7 +231,7 @@ impl<'policy> Rights<'policy> {
         }
         let key = match self.caller {
             Caller::Node(_) => "from".to_owned(),
-            Caller::Operator(_) => format!("{}.from", self.table),
+            Caller::Operator(_) | Caller::Root(_) => format!("{}.from", self.table),
         };
         let place = match from {
             Some(address) => format!("does not hold {address}"),
@@ -219,7 +251,7 @@ impl<'policy> Rights<'policy> {
                 return Ok(format!("{action} is always allowed to nodes"));
             }
             Caller::Node(_) => ("actions".to_owned(), policy.actions.line),
-            Caller::Operator(name) => (
+            Caller::Operator(name) | Caller::Root(name) => (
                 format!("{}.actions", self.table),
                 policy.operator(name).map_or(0, |operator| operator.actions.line),
             ),

@@ -1,13 +1,13 @@
 //! The policy: what the nodes and operators of one cluster may do to which of its nodes.
 //!
 //! A [`Cluster`] is whole and checked or does not exist. Only [`load()`] makes one and
-//! only [`decide()`] makes a [`Grant`] of it; nothing here touches the host but to read one file.
+//! only [`mod@decide`] makes a [`Grant`] of it; nothing here touches the host but to read one file.
 
 pub mod decide;
 mod error;
 pub mod load;
 
-pub use decide::{Decision, Grant, Refused, decide};
+pub use decide::{Decision, Grant, Refused, decide, decide_for_root};
 pub use error::{Place, PolicyError};
 pub use load::{load, parse};
 

@@ -1,4 +1,4 @@
-//! Who asks. A claim of the key line, until the policy has confirmed it.
+//! Who asks. A claim of the key line, until the policy has confirmed it; or root, who needs none.
 
 use std::fmt;
 use xen_fence_protocol::NodeName;
@@ -10,6 +10,8 @@ pub enum Caller {
     Node(NodeName),
     /// A key that is no node: monitoring, an administrator's workstation.
     Operator(NodeName),
+    /// Root on dom0, by the login that became root. No text from outside is read as this.
+    Root(NodeName),
 }
 
 impl Caller {
@@ -29,7 +31,7 @@ impl Caller {
     #[must_use]
     pub const fn name(&self) -> &NodeName {
         match self {
-            Self::Node(name) | Self::Operator(name) => name,
+            Self::Node(name) | Self::Operator(name) | Self::Root(name) => name,
         }
     }
 }
@@ -39,6 +41,7 @@ impl fmt::Display for Caller {
         match self {
             Self::Node(name) => write!(f, "node {name}"),
             Self::Operator(name) => write!(f, "operator {name}"),
+            Self::Root(name) => write!(f, "root {name}"),
         }
     }
 }
@@ -52,7 +55,9 @@ mod tests {
         for text in ["node node1", "operator nagios"] {
             assert_eq!(Caller::parse(text).unwrap().to_string(), text);
         }
-        for bad in ["", "node", "node ", "node  a", "node a b", "Node a", "root a", " node a"] {
+        for bad in
+            ["", "node", "node ", "node  a", "node a b", "Node a", "root a", "root root", " node a"]
+        {
             assert_eq!(Caller::parse(bad), None, "{bad:?}");
         }
     }

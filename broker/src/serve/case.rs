@@ -147,6 +147,7 @@ impl<'a> Work<'a> {
         let caller = match self.grant.caller() {
             Caller::Node(name) => format!("node={}", name.lower()),
             Caller::Operator(name) => format!("operator={}", name.lower()),
+            Caller::Root(name) => format!("root={}", name.lower()),
         };
         self.run.join(format!("{}={caller}.turn", self.cluster))
     }

@@ -8,9 +8,10 @@ mod rehearsal;
 mod standoff;
 mod start;
 
-use crate::acl::{self, Decision, Grant};
+use crate::acl::{self, Cluster, Decision, Grant};
 use crate::clock::Clock;
 use crate::identity::{Environment, Identity, Unproven};
+use crate::names::Caller;
 use crate::session::{Heard, Session};
 use crate::settings::{Settings, ToolstackKind};
 use crate::toolstack::{Toolstack, Xl, Xm};
@@ -21,10 +22,18 @@ use xen_fence_protocol::{Action, ClientLine, REQUEST_READ, Refusal, Request};
 /// Locks and state of a real host: on tmpfs, so that they end with the boot that they speak of.
 pub const RUN_DIR: &str = "/run/xen-fence";
 
+/// By which door a request comes.
+pub enum Door {
+    /// Through sudo: what sudo and sshd say of the caller.
+    Sudo(Environment),
+    /// From root's own tool.
+    Root(Identity),
+}
+
 /// What the broker finds around it. The installed broker has one set of these.
 pub struct House<'a> {
-    /// What sudo and sshd say of the caller.
-    pub environment: Environment,
+    /// Who asks.
+    pub door: Door,
     /// broker.toml.
     pub settings: &'a Path,
     /// The directory of the clusters' policies.
@@ -39,7 +48,10 @@ pub struct House<'a> {
 
 /// Serves one request of one agent, whatever it is, and records it.
 pub fn serve(house: &House<'_>, session: &mut Session<'_>) {
-    let identity = house.environment.identity(account_name);
+    let identity = match &house.door {
+        Door::Sudo(environment) => environment.identity(account_name),
+        Door::Root(identity) => Ok(identity.clone()),
+    };
     let mut case = Case::open(house, session, &identity);
     let end = story(&mut case, identity);
     case.close(end);
@@ -50,8 +62,7 @@ fn story(case: &mut Case<'_, '_>, identity: Result<Identity, Unproven>) -> Resul
     let request = read_request(case)?;
     let identity = identity.map_err(End::unproven)?;
     let policy = acl::load(case.house.clusters, &identity.cluster).map_err(|e| End::policy(&e))?;
-    let grant =
-        permit(acl::decide(&policy, &identity.caller, &identity.key, identity.from, &request))?;
+    let grant = permit(decide(&policy, &identity, &request))?;
     case.recorder.passed("granted");
     let settings = crate::settings::load(case.house.settings).map_err(|e| End::settings(&e))?;
     let toolstack = toolstack(&settings);
@@ -88,6 +99,13 @@ fn read_request(case: &mut Case<'_, '_>) -> Result<Request, End> {
             &format!("no request came within {} s", REQUEST_READ.as_secs()),
         )),
         Heard::Gone => Err(End::Gone("without a request")),
+    }
+}
+
+fn decide(policy: &Cluster, who: &Identity, request: &Request) -> Decision {
+    match (&who.caller, &who.key) {
+        (Caller::Root(login), None) => acl::decide_for_root(policy, login.clone(), request),
+        (caller, key) => acl::decide(policy, caller, key.as_ref(), who.from, request),
     }
 }
 

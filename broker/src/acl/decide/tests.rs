@@ -55,7 +55,7 @@ fn ask(caller: &str, key: &str, from: &str, asked: &str) -> Decision {
     let caller = Caller::parse(caller).unwrap();
     let key = PublicKey::parse(key).unwrap().fingerprint();
     let from = (from != "-").then(|| from.parse().unwrap());
-    decide(&alpha(), &caller, &key, from, &request(asked))
+    decide(&alpha(), &caller, Some(&key), from, &request(asked))
 }
 
 /// The decision in the words of the table: `yes` with the targets, or the reason and the rule.
@@ -187,6 +187,27 @@ fn a_grant_names_the_asker_and_what_it_may_do_besides() {
 }
 
 #[test]
+fn root_may_do_everything_to_the_nodes_of_the_policy_and_to_nothing_else() {
+    let root =
+        |asked: &str| decide_for_root(&alpha(), NodeName::parse("ada").unwrap(), &request(asked));
+    for action in ["reset", "off", "status", "check"] {
+        let (said, rule) = said(root(&format!("{action} node2")));
+        assert_eq!((said.as_str(), rule.as_str()), ("yes Node2", "root on dom0"));
+    }
+    assert_eq!(said(root("off db1")).0, "not-yours");
+    let Decision::Permit(grant) = root("off node2") else { panic!("refused") };
+    assert!(grant.asker().is_none());
+    assert_eq!(grant.caller().to_string(), "root ada");
+    // Who says so by a key line is not root.
+    let claims = Caller::Root(NodeName::parse("ada").unwrap());
+    let key = PublicKey::parse(KEYS[0]).unwrap().fingerprint();
+    let decision = decide(&alpha(), &claims, Some(&key), None, &request("off node2"));
+    assert_eq!(said(decision).0, "identity");
+    let node1 = Caller::parse("node node1").unwrap();
+    assert_eq!(said(decide(&alpha(), &node1, None, None, &request("list"))).0, "identity");
+}
+
+#[test]
 fn without_from_the_address_does_not_matter() {
     let text = format!(
         "actions = []\n[nodes.node1]\nuuid = \"0f6a1b2c-0000-4000-8000-000000000001\"\n\
@@ -198,7 +219,7 @@ fn without_from_the_address_does_not_matter() {
     let caller = Caller::parse("node node1").unwrap();
     for from in [None, Some("10.9.8.7".parse().unwrap())] {
         assert!(matches!(
-            decide(&policy, &caller, &key, from, &request("list")),
+            decide(&policy, &caller, Some(&key), from, &request("list")),
             Decision::Permit(_)
         ));
     }

@@ -197,7 +197,7 @@ pub(super) fn grant() -> Grant {
     let name = NodeName::parse("node2").unwrap();
     let request = Request::new(RequestId::from_bits(1), Action::Reset, Some(name.clone())).unwrap();
     let key = node().keys()[0].fingerprint();
-    match acl::decide(&cluster, &Caller::Node(name), &key, None, &request) {
+    match acl::decide(&cluster, &Caller::Node(name), Some(&key), None, &request) {
         Decision::Permit(grant) => grant,
         Decision::Refuse(refused) => panic!("{refused:?}"),
     }

@@ -1,0 +1,138 @@
+//! `fence`: root's own fence, by the very story that serves an agent.
+//!
+//! One end of a pair of sockets is the broker's session, at the other end a thread plays the agent:
+//! it says the request, prints what is answered and says `go`. Lock, journal, proof and power-on are
+//! the broker's; nothing here can call a node dead.
+
+use crate::output::{complain, escaped, say};
+use crate::{Ending, FenceAction};
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use xen_fence_broker::acl::CLUSTERS_DIR;
+use xen_fence_broker::clock::BootClock;
+use xen_fence_broker::detach::block_ends;
+use xen_fence_broker::host::own_name;
+use xen_fence_broker::identity::Identity;
+use xen_fence_broker::journal::JOURNAL_DIR;
+use xen_fence_broker::names::ClusterName;
+use xen_fence_broker::serve::{Door, House, RUN_DIR, serve};
+use xen_fence_broker::session::Session;
+use xen_fence_broker::settings::SETTINGS_FILE;
+use xen_fence_protocol::{Action, Body, ClientLine, How, NodeName, Reply, Request, RequestId};
+
+/// Fences a node, or powers it on.
+pub(crate) fn run(cluster: &str, node: &str, action: FenceAction) -> Ending {
+    let (identity, request) = match prepare(cluster, node, action) {
+        Ok(prepared) => prepared,
+        Err(why) => {
+            complain(why);
+            return Ending::Unable;
+        }
+    };
+    let (ours, theirs) = match UnixStream::pair() {
+        Ok(pair) => pair,
+        Err(error) => {
+            complain(format!("no pair of sockets could be made: {error}"));
+            return Ending::Unable;
+        }
+    };
+    let agent = std::thread::spawn(move || {
+        // An interrupt ends the command as long as the broker's thread lets it: until go.
+        block_ends();
+        converse(&ours, &request)
+    });
+    let house = House {
+        door: Door::Root(identity),
+        settings: Path::new(SETTINGS_FILE),
+        clusters: Path::new(CLUSTERS_DIR),
+        journals: Path::new(JOURNAL_DIR),
+        run: Path::new(RUN_DIR),
+        clock: &BootClock,
+    };
+    serve(&house, &mut Session::new(theirs.as_fd(), theirs.as_fd(), own_name()));
+    drop(theirs);
+    agent.join().unwrap_or_else(|_| {
+        complain("what the broker answered was lost; `xen-fence-admin log` has it");
+        Ending::Unable
+    })
+}
+
+fn prepare(cluster: &str, node: &str, action: FenceAction) -> Result<(Identity, Request), String> {
+    if users::get_effective_uid() != 0 {
+        return Err("only root may fence on dom0".to_owned());
+    }
+    // xl reads some files by paths of its own working directory.
+    std::env::set_current_dir("/").map_err(|error| format!("/ is not accessible: {error}"))?;
+    let cluster = ClusterName::parse(cluster)
+        .map_err(|error| format!("{:?} is no cluster: {error}", escaped(cluster)))?;
+    let node = NodeName::parse(node)
+        .map_err(|error| format!("{:?} is no node: {error}", escaped(node)))?;
+    let action = match action {
+        FenceAction::Reset => Action::Reset,
+        FenceAction::Off => Action::Off,
+        FenceAction::On => Action::On,
+    };
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|error| format!("no random numbers: {error}"))?;
+    let id = RequestId::from_bits(u128::from_be_bytes(id));
+    let request = Request::new(id, action, Some(node)).map_err(|error| error.to_string())?;
+    Ok((Identity::of_root(cluster, login()?), request))
+}
+
+/// Who became root, as far as sudo tells it.
+fn login() -> Result<NodeName, String> {
+    let login = std::env::var("SUDO_USER").unwrap_or_else(|_| "root".to_owned());
+    NodeName::parse(&login)
+        .or_else(|_| NodeName::parse("root"))
+        .map_err(|error| format!("the login has no name: {error}"))
+}
+
+/// Plays the agent. Only a line of the broker is believed, as an agent does.
+fn converse(stream: &UnixStream, request: &Request) -> Ending {
+    let mut said = stream;
+    let mut tell = |line: ClientLine| said.write_all(line.to_string().as_bytes());
+    if let Err(error) = tell(ClientLine::Request(request.clone())) {
+        complain(format!("the broker could not be asked: {error}"));
+        return Ending::Unable;
+    }
+    let mut ending = Ending::Wrong;
+    for line in BufReader::new(stream).split(b'\n') {
+        let Ok(mut line) = line else { break };
+        line.push(b'\n');
+        let Ok(reply) = Reply::decode(&line) else {
+            complain("the broker's answer was not understood");
+            continue;
+        };
+        match reply.body {
+            Body::Ready { node, power, .. } => {
+                say(format!("{node} is {power}"));
+                // A go that does not arrive shows in the answer.
+                let _unheard = tell(ClientLine::Go(request.id()));
+            }
+            Body::Note { text, .. } => complain(text),
+            Body::Fenced { node, how: How::Shell } => complain(format!(
+                "only the shell that a migration of {node} left here was destroyed: not fenced"
+            )),
+            Body::Fenced { node, how } => {
+                say(format!("{node} fenced ({how})"));
+                ending = Ending::Well;
+            }
+            Body::Started { node, how } => {
+                say(format!("{node} started ({how})"));
+                ending = Ending::Well;
+            }
+            Body::Unstarted { node, text } => {
+                complain(format!("{node} is off and stays off: {text}"))
+            }
+            Body::Refused { text, .. } => {
+                complain(format!("refused: {text}"));
+                ending = Ending::Wrong;
+            }
+            Body::Failed { text, .. } => complain(format!("failed: {text}")),
+            Body::Seen { .. } | Body::Finding { .. } | Body::Done => {}
+        }
+    }
+    ending
+}
