@@ -74,9 +74,10 @@ impl<'a, 'm> Driver<'a, 'm> {
         if self.terms.request.action() != Action::Reset {
             let until = Deadline::at(self.pace.now().plus(LAST_WORDS));
             let until = until.or_earlier(self.terms.deadline);
-            while self.members.iter().any(|member| !member.is_over()) {
+            loop {
                 self.hear_all();
-                if self.wait(LAST_WORDS, until).is_none() {
+                let heard_out = self.members.iter().all(|member| member.is_over());
+                if heard_out || self.wait(LAST_WORDS, until).is_none() {
                     break;
                 }
             }

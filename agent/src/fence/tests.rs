@@ -210,6 +210,18 @@ fn two_dom0s_fence_together_and_one_starts_it() {
 }
 
 #[test]
+fn nothing_is_waited_for_after_the_last_word() {
+    let off: Script = &[
+        ("request", 30, "ready node2 on here none"),
+        ("go", 30, "fenced node2 killed"),
+        ("go", 31, "done"),
+    ];
+    assert_eq!(play(Action::Off, &[off]).took, Duration::from_millis(61));
+    let played = play(Action::Off, &[AWAY, AWAY]);
+    assert_eq!(played.took, Duration::from_millis(111));
+}
+
+#[test]
 fn nobody_is_told_to_go_unless_all_are_ready() {
     for (script, kind, retry) in [
         (
