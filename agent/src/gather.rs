@@ -71,11 +71,11 @@ pub(crate) struct Gathered {
 }
 
 impl Gathered {
-    /// Why nobody is to be asked; none if all are there that are needed.
-    pub(crate) fn stops(&self) -> Option<Error> {
-        let mut errors = self.missing.iter().filter(|missing| missing.needed);
-        let first = errors.next().map(|missing| missing.error.clone());
-        let nobody = || Error::new(Kind::Unreachable, "no dom0 is there to be asked");
+    /// Why nobody is to be asked, and who is missing; none if all are there that are needed.
+    pub(crate) fn stops(&self) -> Option<(Option<Endpoint>, Error)> {
+        let mut needed = self.missing.iter().filter(|missing| missing.needed);
+        let first = needed.next().map(|one| (Some(one.way.endpoint.clone()), one.error.clone()));
+        let nobody = || (None, Error::new(Kind::Unreachable, "no dom0 is there to be asked"));
         first.or_else(|| self.parties.is_empty().then(nobody))
     }
 }

@@ -51,9 +51,9 @@ pub(crate) fn fence(
             named(news, name.map(String::as_str)).to(watch);
         };
         let gathered = gather(&mut targets, ask, deadline, &mut tell);
-        if let Some(error) = gathered.stops() {
+        if let Some((who, error)) = gathered.stops() {
             // The ways to it have been tried again and again already.
-            let error = words::missing(error.retry(Retry::Never), several);
+            let error = words::missing(error.retry(Retry::Never), who.filter(|_| several));
             let error = still_unknown(error, &unknown, ask);
             let unasked = gathered.parties.into_iter().map(|party| unasked(ask, party.way));
             let mut answers: Vec<Answer> = unasked.collect();

@@ -5,6 +5,7 @@ use super::Stands;
 use super::member::Member;
 use crate::ask::Answer;
 use crate::client::{Start, Success, held};
+use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Retry};
 use crate::exit::Exit;
 use crate::transport::Broken;
@@ -26,13 +27,16 @@ pub(super) fn again(request: &Request, members: &[Member<'_>]) -> Error {
 }
 
 /// A dom0 that has to be asked is not there.
-pub(super) fn missing(mut error: Error, several: bool) -> Error {
-    if several && !error.message.contains("nothing was touched") {
-        error.message.push_str("; nothing was touched on any dom0");
-        let hint = "if that host is down for certain, a person can say so with --confirmed-down";
-        error.hints.push(hint.to_owned());
+pub(super) fn missing(mut error: Error, one_of_several: Option<Endpoint>) -> Error {
+    let Some(who) = one_of_several else { return error };
+    if !error.message.contains(&who.host.to_string()) {
+        error.message = format!("{who}: {}", error.message);
     }
-    error
+    match error.message.strip_suffix("; nothing was touched") {
+        Some(message) => error.message = format!("{message}; nothing was touched on any dom0"),
+        None => error.message.push_str("; nothing was touched on any dom0"),
+    }
+    error.hint("if that host is down for certain, a person can say so with --confirmed-down")
 }
 
 /// Nobody was told to go.
