@@ -1,6 +1,7 @@
 //! Several dom0s: fenced is said when all have proven it, and nothing is touched where one is missing
 //! that has to be asked.
 
+use crate::client::destroy_goes_on;
 use crate::{Dom0, ask, counts, recorded, settle, stands_still};
 use std::time::{Duration, Instant};
 use xen_fence_tests::throwaway::Output;
@@ -150,6 +151,30 @@ fn one_dom0_at_two_addresses_is_one_and_a_dead_one_costs_a_moment() {
     dom0.write(&format!("{etc}/known_hosts"), more, 0o644);
     let named = node1(&dom0, &["off", "node2", "--dom0", "fence-alpha@both:2422"]).exits(0);
     assert!(named.took < quiet + Duration::from_millis(450), "{named}, alone {quiet:?}");
+}
+
+/// One request, one kill, also by two: who lost one of them asks both again, with the same id.
+#[test]
+fn a_retry_by_two_joins_what_one_of_them_did() {
+    for agent_dies in [false, true] {
+        let (xen1, xen2) = two();
+        xen2.fault(&["fault", "slow-destroy", "2000", "alpha-node2"]);
+        let reset = xen1.in_node("alpha", "node1").spawn(&["xen-fence", "reset", "node2"]);
+        destroy_goes_on(&xen2);
+        let output = if agent_dies {
+            reset.signal("KILL");
+            assert_ne!(reset.wait().code, 0);
+            node1(&xen1, &["-v", "reset", "node2"]).exits(0).saying("asking again as")
+        } else {
+            let _ = xen2.sh("pkill -KILL -f '[s]shd: fence-alpha'").exits(0);
+            reset.wait().exits(0)
+        };
+        let _ = output.saying("joined by xen2");
+        settle(|| xen2.domid("alpha", "node2").is_some());
+        let killed = |record: &serde_json::Value| record.to_string().contains("fenced killed");
+        assert_eq!(xen2.journal("alpha").iter().filter(|record| killed(record)).count(), 1);
+        assert_eq!(xen1.domid("alpha", "node2"), None);
+    }
 }
 
 /// A toolstack that takes its time: the other dom0 holds its lock meanwhile.

@@ -53,7 +53,10 @@ pub(crate) fn fence(
         let gathered = gather(&mut targets, ask, deadline, &mut tell);
         if let Some((who, error)) = gathered.stops() {
             // The ways to it have been tried again and again already.
-            let error = words::missing(error.retry(Retry::Never), who.filter(|_| several));
+            let error = words::missing(
+                error.retry(Retry::Never),
+                who.filter(|_| several && unknown.is_none()),
+            );
             let error = still_unknown(error, &unknown, ask);
             let unasked = gathered.parties.into_iter().map(|party| unasked(ask, party.way));
             let mut answers: Vec<Answer> = unasked.collect();
