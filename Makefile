@@ -45,7 +45,8 @@ install-dom0: install-sshd-$(SSHD)
 	$(DIR) -m 0755 $(DESTDIR)/usr/sbin $(DESTDIR)/usr/lib/xen-fence $(DESTDIR)/etc/xen-fence \
 		$(DESTDIR)/etc/xen-fence/keys
 	$(DIR) -m 0750 $(DESTDIR)/etc/xen-fence/clusters.d
-	$(DIR) -m 0700 $(DESTDIR)/var/lib/xen-fence $(DESTDIR)/var/lib/xen-fence/journal
+	$(DIR) -m 0700 $(DESTDIR)/var/lib/xen-fence $(DESTDIR)/var/lib/xen-fence/journal \
+		$(DESTDIR)/var/lib/xen-fence/holds
 	$(call put,0755,$(BUILT)/xen-fence-broker,/usr/sbin/xen-fence-broker)
 	$(call put,0755,$(BUILT)/xen-fence-admin,/usr/sbin/xen-fence-admin)
 	$(call put,0755,$(BUILT)/xen-fence-launcher,/usr/lib/xen-fence/xen-fence-launcher)

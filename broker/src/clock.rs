@@ -87,6 +87,22 @@ pub fn wall_time() -> String {
     )
 }
 
+/// The wall clock's time in seconds of Unix time: for what has to outlive a reboot.
+#[must_use]
+pub fn wall_seconds() -> i64 {
+    time::OffsetDateTime::now_utc().unix_timestamp()
+}
+
+/// A time of the wall clock as people read it: RFC 3339, UTC, to the second.
+#[must_use]
+pub fn show_wall(seconds: i64) -> String {
+    let rfc3339 = &time::format_description::well_known::Rfc3339;
+    time::OffsetDateTime::from_unix_timestamp(seconds)
+        .ok()
+        .and_then(|time| time.format(rfc3339).ok())
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -37,7 +37,8 @@ pub struct Asked {
 /// A retry reads the first attempt's outcome. So does a reset that was read while the death was
 /// being proven, while the node was powered on after it, or within [`RESET_IS_NEW`] of that:
 /// several nodes that miss the same peer want one kill. An off ends in off, and so asks for a proof
-/// of its own, which costs nothing if the node is off.
+/// of its own, which costs nothing if the node is off. A node that lives although nobody powered it
+/// on is no outcome of a reset.
 #[must_use]
 pub fn earlier(asked: &Asked, last: Option<&Fence>) -> Earlier {
     let Some(last) = last.filter(|fence| fence.phase == Phase::Fenced) else {
@@ -50,8 +51,12 @@ pub fn earlier(asked: &Asked, last: Option<&Fence>) -> Earlier {
         u128::from(age) <= RESET_IS_NEW.as_millis() && asked.lives
     };
     let starts = last.restarts && (asked.starting || last.started_ms.is_some_and(is_new));
+    // It lives, and nothing is known of a power-on after that fence: it has come from another host,
+    // where it may never have died.
+    let astray = asked.lives && !asked.starting && last.started_ms.is_none();
     match asked.action {
-        Action::Reset if retried || proven_since || starts => Earlier::IsIt,
+        Action::Reset if retried && astray => Earlier::WasIt,
+        Action::Reset if (retried || proven_since || starts) && !astray => Earlier::IsIt,
         Action::Off if retried && asked.lives => Earlier::WasIt,
         Action::Reset
         | Action::Off
@@ -122,7 +127,13 @@ mod tests {
     #[test]
     fn a_retry_reads_the_outcome_and_never_kills_what_was_powered_on() {
         let same = Fence { request: ID.to_string(), restarts: false, ..fence(Phase::Fenced) };
-        assert_eq!(earlier(&reset(), Some(&same)), Earlier::IsIt);
+        let off_yet = Asked { lives: false, ..reset() };
+        assert_eq!(earlier(&off_yet, Some(&same)), Earlier::IsIt);
+        let started = Fence { started_ms: Some(50_100), ..same.clone() };
+        let much_later = Asked { now: at(100_000), ..reset() };
+        assert_eq!(earlier(&much_later, Some(&started)), Earlier::IsIt);
+        let starting = Asked { starting: true, ..reset() };
+        assert_eq!(earlier(&starting, Some(&same)), Earlier::IsIt);
         let off = Asked { action: Action::Off, ..reset() };
         assert_eq!(earlier(&off, Some(&same)), Earlier::WasIt);
         let gone = Asked { lives: false, ..off };
@@ -130,8 +141,16 @@ mod tests {
     }
 
     #[test]
-    fn a_reset_that_was_read_before_the_proof_is_satisfied_by_it() {
+    fn a_node_that_came_from_elsewhere_is_no_outcome_of_a_reset() {
+        let same = Fence { request: ID.to_string(), ..fence(Phase::Fenced) };
+        assert_eq!(earlier(&reset(), Some(&same)), Earlier::WasIt, "its own, so not killed twice");
         let waited = Asked { at: at(50_000), ..reset() };
+        assert_eq!(earlier(&waited, Some(&fence(Phase::Fenced))), Earlier::KillAnew);
+    }
+
+    #[test]
+    fn a_reset_that_was_read_before_the_proof_is_satisfied_by_it() {
+        let waited = Asked { at: at(50_000), lives: false, ..reset() };
         assert_eq!(earlier(&waited, Some(&fence(Phase::Fenced))), Earlier::IsIt);
         let off = Asked { action: Action::Off, ..waited };
         assert_eq!(earlier(&off, Some(&fence(Phase::Fenced))), Earlier::KillAnew);

@@ -46,6 +46,16 @@ pub fn takes_a_file(dir: &Path, name: &str) -> Result<(), String> {
     written.map_err(|error| format!("nothing can be written in {}: {error}", dir.display()))
 }
 
+/// How many bytes the file system of this path still takes.
+///
+/// # Errors
+/// A sentence that names the path.
+pub fn free_bytes(path: &Path) -> Result<u64, String> {
+    let found = statvfs(path)
+        .map_err(|errno| format!("{} cannot be looked at: {}", path.display(), errno.desc()))?;
+    Ok(found.blocks_available().saturating_mul(found.fragment_size()))
+}
+
 /// Whether the file system under this path has room for a record.
 ///
 /// # Errors

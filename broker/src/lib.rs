@@ -5,12 +5,16 @@
 //! it calls is a noun of the field with a module of its own.
 
 pub mod acl;
+pub mod brake;
 pub mod clock;
 pub mod command;
 pub mod detach;
 pub mod domain_config;
+pub mod dump;
 pub mod earlier;
 pub mod fence;
+pub mod flood;
+pub mod hold;
 pub mod host;
 pub mod identity;
 pub mod journal;

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use xen_fence_broker::acl::CLUSTERS_DIR;
 use xen_fence_broker::clock::BootClock;
+use xen_fence_broker::hold::HOLDS_DIR;
 use xen_fence_broker::host::own_name;
 use xen_fence_broker::identity::Environment;
 use xen_fence_broker::journal::JOURNAL_DIR;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         settings: Path::new(SETTINGS_FILE),
         clusters: Path::new(CLUSTERS_DIR),
         journals: Path::new(JOURNAL_DIR),
+        holds: Path::new(HOLDS_DIR),
         run: Path::new(RUN_DIR),
         clock: &BootClock,
     };

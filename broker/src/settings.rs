@@ -4,6 +4,7 @@ use crate::secure_file;
 use serde::Deserialize;
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 use toml::Spanned;
 
 /// Where the settings lie.
@@ -25,13 +26,45 @@ pub struct Settings {
     toolstack: ToolstackKind,
     xl: Option<PathBuf>,
     xm: Option<PathBuf>,
+    dump: Option<Dump>,
 }
+
+/// What is wanted of a core before a kill.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dump {
+    /// Where it goes.
+    pub directory: PathBuf,
+    /// How long writing it may hold up the kill.
+    pub time: Duration,
+    /// How large it may become, in MiB; as much has to be free.
+    pub megabytes: u64,
+}
+
+impl Dump {
+    /// How large it may become, in bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> u64 {
+        self.megabytes.saturating_mul(1 << 20)
+    }
+}
+
+/// A core's default limits: half of the time that an agent has left, and a guest of usual size.
+const DUMP_SECONDS: u64 = 20;
+const DUMP_MEGABYTES: u64 = 4096;
+/// Longer than this no agent would wait.
+const DUMP_LONGEST: u64 = 30;
 
 impl Settings {
     /// The toolstack to ask.
     #[must_use]
     pub const fn toolstack(&self) -> ToolstackKind {
         self.toolstack
+    }
+
+    /// What is wanted of a core before a kill, if one is.
+    #[must_use]
+    pub const fn dump(&self) -> Option<&Dump> {
+        self.dump.as_ref()
     }
 
     /// The xl to call, if the file names one.
@@ -95,8 +128,37 @@ pub fn parse(path: &Path, text: &str) -> Result<Settings, SettingsError> {
             "xl = \"/usr/sbin/xl\": the program itself, without arguments and `..`",
         )),
     };
-    Ok(Settings { toolstack, xl: program(raw.xl)?, xm: program(raw.xm)? })
+    let dump = match raw.dump {
+        Some(at) if !is_program(at.as_ref()) => {
+            return Err(refuse(&at, "that is not the absolute path of a directory", DUMP_HINT));
+        }
+        dump => dump.map(Spanned::into_inner),
+    };
+    let number = |written: &Option<Spanned<u64>>, default: u64, most: u64, what: &str| {
+        let Some(at) = written else { return Ok(default) };
+        let number = *at.as_ref();
+        if dump.is_some() && (1..=most).contains(&number) {
+            return Ok(number);
+        }
+        let message = if dump.is_some() {
+            format!("{what} is not from 1 to {most}")
+        } else {
+            format!("{what} means nothing without dump")
+        };
+        Err(SettingsError::at(path, text, at.span(), message, Some(DUMP_HINT.to_owned())))
+    };
+    let seconds = number(&raw.dump_seconds, DUMP_SECONDS, DUMP_LONGEST, "dump_seconds")?;
+    let megabytes = number(&raw.dump_megabytes, DUMP_MEGABYTES, u64::MAX >> 20, "dump_megabytes")?;
+    let dump = dump.map(|directory| Dump {
+        directory: PathBuf::from(directory),
+        time: Duration::from_secs(seconds),
+        megabytes,
+    });
+    Ok(Settings { toolstack, xl: program(raw.xl)?, xm: program(raw.xm)?, dump })
 }
+
+const DUMP_HINT: &str = "dump = \"/var/lib/xen-fence/dumps\", and if its limits do not fit, \
+                         dump_seconds = 20 (30 at most) and dump_megabytes = 4096";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -104,6 +166,9 @@ struct Raw {
     toolstack: Option<Spanned<String>>,
     xl: Option<Spanned<String>>,
     xm: Option<Spanned<String>>,
+    dump: Option<Spanned<String>>,
+    dump_seconds: Option<Spanned<u64>>,
+    dump_megabytes: Option<Spanned<u64>>,
 }
 
 fn is_program(written: &str) -> bool {
@@ -156,8 +221,8 @@ mod tests {
         let text = std::fs::read_to_string(path).unwrap();
         assert_eq!(parse(Path::new(SETTINGS_FILE), &text).unwrap(), Settings::default());
         let text = text.replace("\n#toolstack", "\ntoolstack").replace("\n#x", "\nx");
-        let settings = parse(Path::new(SETTINGS_FILE), &text).unwrap();
-        assert!(settings.xl().is_some() && settings.xm().is_some());
+        let settings = parse(Path::new(SETTINGS_FILE), &text.replace("\n#dump", "\ndump")).unwrap();
+        assert!(settings.xl().is_some() && settings.xm().is_some() && settings.dump().is_some());
     }
 
     #[test]
@@ -170,6 +235,13 @@ mod tests {
             ("xl = \"/usr/sbin/xl -f\"\n", "not the absolute path"),
             ("xm = \"/usr/../xm\"\n", "not the absolute path"),
             ("xm = \n", "broker.toml:1:"),
+            ("dump = \"cores\"\n", "broker.toml:1:8: that is not the absolute path of a directory"),
+            ("dump_seconds = 5\n", "dump_seconds means nothing without dump"),
+            (
+                "dump = \"/d\"\ndump_seconds = 31\n",
+                "broker.toml:2:16: dump_seconds is not from 1 to 30",
+            ),
+            ("dump = \"/d\"\ndump_megabytes = 0\n", "dump_megabytes is not from 1"),
         ] {
             assert!(told(text).contains(words), "{}", told(text));
         }

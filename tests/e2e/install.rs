@@ -15,6 +15,7 @@ fn files_are_roots_and_nobody_elses_to_write() {
         ("/etc/xen-fence/clusters.d", 0o750),
         ("/var/lib/xen-fence", 0o700),
         ("/var/lib/xen-fence/journal", 0o700),
+        ("/var/lib/xen-fence/holds", 0o700),
         ("/etc/xen-fence/keys", 0o755),
         ("/etc/xen-fence/keys/fence-alpha", 0o644),
         ("/etc/xen-fence/sshd_config", 0o644),

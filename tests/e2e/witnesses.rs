@@ -1,7 +1,7 @@
 //! A syslog, a journal and a resolver in every bad state: they are witnesses and helpers, and none of
 //! them stops an authorised fence.
 
-use crate::{ask, settle, two_clusters};
+use crate::{BROKER, Dom0, ask, settle, two_clusters};
 use std::time::Duration;
 use xen_fence_tests::skipped;
 use xen_fence_tests::throwaway::Syslog;
@@ -16,12 +16,65 @@ fn a_stuck_or_missing_syslog_stops_no_fence() {
     }
 }
 
-#[test]
-fn a_journal_that_cannot_be_written_stops_no_fence() {
-    let dom0 = two_clusters().raise().unwrap();
-    let _ = dom0.sh("rm -rf /var/lib/xen-fence; mkdir /var/lib/xen-fence; mount -t tmpfs -o ro none /var/lib/xen-fence");
-    let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0).saying("journal");
+/// The fence succeeds, its reply says that the record is missing, and syslog has it.
+#[track_caller]
+fn fenced_without_a_record(dom0: &Dom0, why: &str) {
+    let known = intents(dom0);
+    let output = ask(dom0, "alpha", "node1", &["off", "node2"]).exits(0).saying(why);
+    assert!(output.says("/var/lib/xen-fence/journal/alpha.jsonl"), "{output}");
+    assert!(output.took < Duration::from_secs(8), "{output}");
     assert_eq!(dom0.domid("alpha", "node2"), None);
+    for result in ["killing", "fenced killed"] {
+        let has = |line: &str| {
+            line.contains(&format!(": {result}: ")) && line.contains("NOT in the journal: ")
+        };
+        settle(|| dom0.syslog().lines().any(has));
+    }
+    assert_eq!(intents(dom0), known);
+}
+
+fn intents(dom0: &Dom0) -> usize {
+    dom0.file("/var/lib/xen-fence/journal/alpha.jsonl").matches("\"intent\"").count()
+}
+
+/// Once the disk takes records again, the chain holds, and the next kill is on record.
+#[track_caller]
+fn recorded_again(dom0: &Dom0) {
+    let _ = dom0.on(&["xl", "create", &dom0.node("alpha", "node2").config()]).exits(0);
+    let known = intents(dom0);
+    let output = ask(dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    assert!(!output.says("journal"), "{output}");
+    assert_eq!(intents(dom0), known + 1);
+    let _ = dom0.on(&["xen-fence-admin", "log", "--verify"]).exits(0).saying("the chain holds");
+}
+
+#[test]
+fn a_read_only_journal_stops_no_fence() {
+    let dom0 = two_clusters().raise().unwrap();
+    let _ = ask(&dom0, "alpha", "node1", &["status", "node2"]).exits(0);
+    let place = "/var/lib/xen-fence";
+    let _ = dom0.on(&["mount", "--bind", place, place]).exits(0);
+    let _ = dom0.on(&["mount", "-o", "remount,bind,ro", place]).exits(0);
+    fenced_without_a_record(&dom0, "Read-only file system");
+    let _ = dom0.on(&["umount", place]).exits(0);
+    recorded_again(&dom0);
+}
+
+/// A disk of four pages: half a record fits before it is full, and is taken back.
+#[test]
+fn a_full_disk_stops_no_fence() {
+    let dom0 = two_clusters().raise().unwrap();
+    let _ = dom0
+        .on(&["mount", "-t", "tmpfs", "-o", "size=16k,mode=700", "none", "/var/lib/xen-fence"])
+        .exits(0);
+    let _ = ask(&dom0, "alpha", "node1", &["status", "node2"]).exits(0);
+    let _ = dom0.sh("cat /dev/zero >/var/lib/xen-fence/filler");
+    let full = || ask(&dom0, "alpha", "node1", &["status", "node2"]).says("No space left");
+    assert!((0..15).any(|_| full()), "it takes records without end");
+    fenced_without_a_record(&dom0, "No space left");
+    assert!(dom0.file("/var/lib/xen-fence/journal/alpha.jsonl").ends_with("}\n"), "it is torn");
+    dom0.remove("/var/lib/xen-fence/filler");
+    recorded_again(&dom0);
 }
 
 /// No name server answers, and there is no network beyond dom0.
@@ -49,6 +102,22 @@ fn a_stuck_syslog_before_the_hosts_own_sshd_is_found_by_check() {
     assert!(check.took < Duration::from_secs(8), "{check}");
 }
 
+/// The journal's file system, frozen; a dom0 could not end with it.
+struct Frozen<'a>(&'a Dom0);
+
+impl<'a> Frozen<'a> {
+    fn new(dom0: &'a Dom0) -> Self {
+        let _ = dom0.on(&["fsfreeze", "--freeze", "/var/lib/xen-fence"]).exits(0);
+        Self(dom0)
+    }
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.on(&["fsfreeze", "--unfreeze", "/var/lib/xen-fence"]);
+    }
+}
+
 /// A disk that hangs under the journal costs a second, and is said.
 #[test]
 fn a_journal_that_hangs_stops_no_fence() {
@@ -65,11 +134,10 @@ fn a_journal_that_hangs_stops_no_fence() {
         );
     }
     let _ = ask(&dom0, "alpha", "node1", &["status", "node2"]).exits(0);
-    let _ = dom0.on(&["fsfreeze", "--freeze", "/var/lib/xen-fence"]).exits(0);
-    let output = ask(&dom0, "alpha", "node1", &["off", "node2"]);
-    let _ = dom0.on(&["fsfreeze", "--unfreeze", "/var/lib/xen-fence"]).exits(0);
-    let output = output.exits(0).saying("did not take the record");
-    assert!(output.took < Duration::from_secs(8), "{output}");
-    settle(|| dom0.on(&["pgrep", "-x", "xen-fence-broke"]).code != 0);
+    let frozen = Frozen::new(&dom0);
+    fenced_without_a_record(&dom0, "did not take the record within 1 s");
+    drop(frozen);
+    settle(|| dom0.on(&["pgrep", "-x", BROKER]).code != 0);
+    recorded_again(&dom0);
     let _ = dom0.on(&["umount", "/var/lib/xen-fence"]).exits(0);
 }

@@ -51,6 +51,23 @@ fn twenty_resets_in_a_row() {
     lab.is_as_before(&before);
 }
 
+/// What `xl dump-core` writes of a paused guest, and the kill after it.
+#[test]
+fn a_core_is_written_before_the_kill() {
+    let lab = fresh();
+    let watch = lab.watch("node2");
+    let domid = lab.domid("node2").unwrap();
+    lab.write("/etc/xen-fence/broker.toml", "dump = \"/srv/cores\"\ndump_megabytes = 300\n");
+    let off = lab.ask("node1", &["off", "node2"]).wait().exits(0).saying("fenced (killed)");
+    let core = format!("/srv/cores/alpha-node2.{domid}.core");
+    let looked = lab.sh(&format!("head -c 4 {core} && stat -c ' %s' {core}")).exits(0);
+    assert!(looked.stdout.contains("ELF"), "{looked}");
+    let size = looked.stdout.split_whitespace().last().and_then(|size| size.parse::<u64>().ok());
+    assert!(size > Some(100 << 20), "{looked}\n{off}");
+    lab.stands_still("node2");
+    lab.judge(watch);
+}
+
 /// With nothing in flight the first listing after the kill shows the death, or the second.
 #[test]
 fn at_most_two_listings_after_the_kill() {

@@ -96,9 +96,18 @@ impl<'a> Ear<'a> {
                 course.tell(&said);
                 self.waiting_for = Some(said);
             }
-            Note::Journal | Note::State | Note::Config | Note::LeftOff | Note::Cgroup => {
-                course.warn(&said);
+            // It is for those who have several dom0s to tell.
+            Note::Going => {}
+            // Said with `ready`, or with the refusal that comes of it.
+            Note::Hold
+                if self.stage == Stage::Untouched && self.terms.request.action().waits_for_go() => {
             }
+            Note::Journal
+            | Note::State
+            | Note::Hold
+            | Note::Config
+            | Note::LeftOff
+            | Note::Cgroup => course.warn(&said),
         }
         self.told.notes.push((about, text.clone()));
     }

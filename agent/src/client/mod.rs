@@ -141,8 +141,13 @@ fn become_ready(
     };
     replies.is_about(node, &of)?;
     course.end(&format!("{node} is {power}"));
+    let said = holds(replies.ear.told);
+    let dom0 = replies.ear.dom0();
     if hold == Hold::Forbid && power != Power::On {
-        return Err(held(node, &replies.ear.dom0()));
+        return Err(held(node, &dom0, said.last()));
+    }
+    for text in said {
+        course.warn(&format!("{dom0}: {text}"));
     }
     if terms.begun.elapsed() >= terms.go_by || terms.deadline.left().is_none() {
         return Err(Error::new(
@@ -158,14 +163,20 @@ fn become_ready(
     Ok(())
 }
 
+/// Who holds the node, as a broker said.
+pub(crate) fn holds(told: &Told) -> Vec<String> {
+    let of_hold = |(about, text): &(Note, Text)| (*about == Note::Hold).then(|| text.to_string());
+    told.notes.iter().filter_map(of_hold).collect()
+}
+
 /// The error for a node that a dom0 holds.
-pub(crate) fn held(node: &NodeName, dom0: &str) -> Error {
-    Error::new(
-        Kind::Refused,
-        format!("{node} is held on {dom0} and is not to be touched; nothing was touched"),
-    )
-    .reason(Refusal::Held.word())
-    .hint(format!("the owner of {dom0} can lift the hold that was set with `xen-fence-admin hold`"))
+pub(crate) fn held(node: &NodeName, dom0: &str, said: Option<&String>) -> Error {
+    let who = said.map_or_else(|| format!("{node} is held"), Clone::clone);
+    Error::new(Kind::Refused, format!("{dom0}: nothing was touched: {who}"))
+        .reason(Refusal::Held.word())
+        .hint(format!(
+            "the owner of {dom0} can lift the hold that was set with `xen-fence-admin hold`"
+        ))
 }
 
 fn start(

@@ -168,6 +168,17 @@ fn a_held_node_is_left_alone_unless_it_is_off() {
         }
     }
     assert!(run(Action::Off, &[says("ready node2 on here leave-off")]).went());
+    // Who holds it is said once: by the refusal, or as a warning where it goes on.
+    let told = || says("note hold node2 is held by alice until then (upgrade)");
+    let refused = run(Action::Off, &[told(), says("ready node2 on here forbid")]);
+    assert!(refused.error().message.contains("held by alice until then (upgrade)"));
+    assert!(refused.warned.is_empty(), "{:?}", refused.warned);
+    for (power, hold) in [("off", "forbid"), ("on", "leave-off")] {
+        let outcome =
+            run(Action::Off, &[told(), says(&format!("ready node2 {power} here {hold}"))]);
+        assert!(outcome.went());
+        assert_eq!(outcome.warned, ["xen1: node2 is held by alice until then (upgrade)"]);
+    }
 }
 
 #[test]

@@ -230,8 +230,11 @@ fn settle(members: &[Member<'_>], terms: &Terms<'_>) {
     if is_unheard(members) {
         return;
     }
-    let refused = |member: &Member<'_>| {
-        member.error.as_ref().is_some_and(|error| error.kind == Kind::Refused)
+    // Whoever was not told to go has had nothing done either.
+    let refused = |member: &Member<'_>| match member.stands {
+        Stands::Against => member.error.as_ref().is_some_and(|error| error.kind == Kind::Refused),
+        Stands::Unasked | Stands::Asked | Stands::Ready => true,
+        Stands::Gone | Stands::Fenced(_) | Stands::Looked(..) | Stands::Lost => false,
     };
     let mut kept = terms.kept.borrow_mut();
     if members.iter().all(refused) {

@@ -2,7 +2,7 @@
 //! come to something. No rule of the protocol is here.
 
 use super::member::{Heard, Member, Stands};
-use crate::client::{LAST_WORDS, Stage, Start, Terms};
+use crate::client::{LAST_WORDS, Stage, Start, Terms, holds};
 use crate::clock::Deadline;
 use crate::error::Error;
 use crate::phase::Phase;
@@ -83,7 +83,9 @@ impl<'a, 'm> Driver<'a, 'm> {
             }
             return Start::NotAsked;
         }
-        let Some(starter) = self.round.starter() else {
+        // One dom0 alone knows by itself what forbids the start, and says why.
+        let alone = (self.members.len() == 1).then_some(0);
+        let Some(starter) = self.round.starter().or(alone) else {
             return Start::Unstarted(self.why_left_off());
         };
         if let Some(member) = self.members.get_mut(starter) {
@@ -106,7 +108,8 @@ impl<'a, 'm> Driver<'a, 'm> {
     fn why_left_off(&self) -> String {
         let about = |member: &Member<'_>| {
             let mut notes = member.ear.told.notes.iter();
-            notes.find(|(about, _)| *about == Note::LeftOff).map(|(_, text)| text.to_string())
+            let why = notes.find(|(about, _)| matches!(about, Note::LeftOff | Note::Hold));
+            why.map(|(_, text)| text.to_string())
         };
         let why = self.members.iter().find_map(about);
         why.unwrap_or_else(|| "a hold on it says so".to_owned())
@@ -137,6 +140,7 @@ impl<'a, 'm> Driver<'a, 'm> {
         }
         if self.round.has_gone() && !self.went {
             self.went = true;
+            self.tell_of_holds();
             self.warn_of_two_deaths();
             // Even a `go` that failed to go out may have gone out.
             self.terms.kept.borrow_mut().going();
@@ -145,6 +149,16 @@ impl<'a, 'm> Driver<'a, 'm> {
         for say in says {
             if let Some(member) = self.members.get_mut(say.host) {
                 member.say(&say.line);
+            }
+        }
+    }
+
+    /// A hold that does not forbid what is going to be done is worth a word.
+    fn tell_of_holds(&mut self) {
+        for member in self.members.iter_mut() {
+            for text in holds(member.ear.told) {
+                let said = format!("{}: {text}", member.ear.dom0());
+                member.course.warn(&said);
             }
         }
     }

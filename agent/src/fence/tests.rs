@@ -174,6 +174,8 @@ impl Played2 {
 
 const AWAY: Script = &[
     ("request", 30, "ready node2 off here none"),
+    ("go", 1, "note going go was heard in time"),
+    ("go-off", 1, "note going go was heard in time"),
     ("go", 30, "fenced node2 absent"),
     ("go-off", 30, "fenced node2 absent"),
     ("look", 20, "seen node2 off"),
@@ -218,7 +220,7 @@ fn nothing_is_waited_for_after_the_last_word() {
     ];
     assert_eq!(play(Action::Off, &[off]).took, Duration::from_millis(61));
     let played = play(Action::Off, &[AWAY, AWAY]);
-    assert_eq!(played.took, Duration::from_millis(111));
+    assert_eq!(played.took, Duration::from_millis(112));
 }
 
 #[test]
@@ -380,8 +382,9 @@ fn a_joined_or_left_off_node_says_why_it_was_not_seen_to_start() {
     let braked: Script = &[
         ("request", 20, "note left-off three resets in ten minutes"),
         ("request", 30, "ready node2 on here none"),
-        ("go-off", 30, "fenced node2 killed"),
-        ("go-off", 31, "done"),
+        ("go", 30, "fenced node2 killed"),
+        ("go", 31, "unstarted node2 three resets in ten minutes"),
+        ("go", 32, "done"),
     ];
     assert_eq!(start(braked), Start::Unstarted("three resets in ten minutes".to_owned()));
 }

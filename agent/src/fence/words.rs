@@ -4,7 +4,7 @@
 use super::Stands;
 use super::member::Member;
 use crate::ask::Answer;
-use crate::client::{Start, Success, held};
+use crate::client::{Start, Success, held, holds};
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind, Retry};
 use crate::exit::Exit;
@@ -46,9 +46,9 @@ pub(super) fn untouched(why: Why, members: &[Member<'_>]) -> Error {
         Why::Said(host) | Why::Lost(host) => of(members, host),
         Why::OutOfPlace(host) => members.get(host).map_or_else(nobody, Member::misplaced),
         Why::Held(host) => {
-            let dom0 = members.get(host).map_or_else(String::new, |member| member.ear.dom0());
-            match members.first().and_then(|member| member.ear.terms.request.node()) {
-                Some(node) => held(node, &dom0),
+            let Some(member) = members.get(host) else { return nobody() };
+            match member.ear.terms.request.node() {
+                Some(node) => held(node, &member.ear.dom0(), holds(member.ear.told).last()),
                 None => nobody(),
             }
         }

@@ -4,7 +4,8 @@
 //! it says the request, prints what is answered and says `go`. Lock, journal, proof and power-on are
 //! the broker's; nothing here can call a node dead.
 
-use crate::output::{complain, escaped, say};
+use crate::output::{complain, say};
+use crate::root;
 use crate::{Ending, FenceAction};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
@@ -13,10 +14,10 @@ use std::path::Path;
 use xen_fence_broker::acl::CLUSTERS_DIR;
 use xen_fence_broker::clock::BootClock;
 use xen_fence_broker::detach::block_ends;
+use xen_fence_broker::hold::HOLDS_DIR;
 use xen_fence_broker::host::own_name;
 use xen_fence_broker::identity::Identity;
 use xen_fence_broker::journal::JOURNAL_DIR;
-use xen_fence_broker::names::ClusterName;
 use xen_fence_broker::serve::{Door, House, RUN_DIR, serve};
 use xen_fence_broker::session::Session;
 use xen_fence_broker::settings::SETTINGS_FILE;
@@ -26,10 +27,7 @@ use xen_fence_protocol::{Action, Body, ClientLine, How, NodeName, Reply, Request
 pub(crate) fn run(cluster: &str, node: &str, action: FenceAction) -> Ending {
     let (identity, request) = match prepare(cluster, node, action) {
         Ok(prepared) => prepared,
-        Err(why) => {
-            complain(why);
-            return Ending::Unable;
-        }
+        Err(ending) => return ending,
     };
     let (ours, theirs) = match UnixStream::pair() {
         Ok(pair) => pair,
@@ -48,6 +46,7 @@ pub(crate) fn run(cluster: &str, node: &str, action: FenceAction) -> Ending {
         settings: Path::new(SETTINGS_FILE),
         clusters: Path::new(CLUSTERS_DIR),
         journals: Path::new(JOURNAL_DIR),
+        holds: Path::new(HOLDS_DIR),
         run: Path::new(RUN_DIR),
         clock: &BootClock,
     };
@@ -59,34 +58,26 @@ pub(crate) fn run(cluster: &str, node: &str, action: FenceAction) -> Ending {
     })
 }
 
-fn prepare(cluster: &str, node: &str, action: FenceAction) -> Result<(Identity, Request), String> {
-    if users::get_effective_uid() != 0 {
-        return Err("only root may fence on dom0".to_owned());
-    }
-    // xl reads some files by paths of its own working directory.
-    std::env::set_current_dir("/").map_err(|error| format!("/ is not accessible: {error}"))?;
-    let cluster = ClusterName::parse(cluster)
-        .map_err(|error| format!("{:?} is no cluster: {error}", escaped(cluster)))?;
-    let node = NodeName::parse(node)
-        .map_err(|error| format!("{:?} is no node: {error}", escaped(node)))?;
+fn prepare(cluster: &str, node: &str, action: FenceAction) -> Result<(Identity, Request), Ending> {
+    root::must_be_root()?;
+    let (cluster, node) = (root::cluster(cluster)?, root::node_name(node)?);
     let action = match action {
         FenceAction::Reset => Action::Reset,
         FenceAction::Off => Action::Off,
         FenceAction::On => Action::On,
     };
+    let cannot = |why: String| root::unable(why, None);
+    // xl reads some files by paths of its own working directory.
+    std::env::set_current_dir("/").map_err(|error| cannot(format!("/ is closed: {error}")))?;
     let mut id = [0; 16];
-    getrandom::fill(&mut id).map_err(|error| format!("no random numbers: {error}"))?;
+    getrandom::fill(&mut id).map_err(|error| cannot(format!("no random numbers: {error}")))?;
     let id = RequestId::from_bits(u128::from_be_bytes(id));
-    let request = Request::new(id, action, Some(node)).map_err(|error| error.to_string())?;
-    Ok((Identity::of_root(cluster, login()?), request))
-}
-
-/// Who became root, as far as sudo tells it.
-fn login() -> Result<NodeName, String> {
-    let login = std::env::var("SUDO_USER").unwrap_or_else(|_| "root".to_owned());
-    NodeName::parse(&login)
-        .or_else(|_| NodeName::parse("root"))
-        .map_err(|error| format!("the login has no name: {error}"))
+    let request =
+        Request::new(id, action, Some(node)).map_err(|error| cannot(error.to_string()))?;
+    // A login that cannot stand on the wire is on record as root.
+    let login = NodeName::parse(&root::who()).or_else(|_| NodeName::parse("root"));
+    let login = login.map_err(|error| cannot(error.to_string()))?;
+    Ok((Identity::of_root(cluster, login), request))
 }
 
 /// Plays the agent. Only a line of the broker is believed, as an agent does.

@@ -1,19 +1,25 @@
-//! `log`: the journal as a table for the eye or as JSON, a line each.
+//! `log`: the journal as a table for the eye or as JSON, a line each; and whether its chain holds.
 //!
 //! What stands in it came from strangers, so nothing of it is printed unescaped. It only reads; a
 //! line that is being written at this moment is left for the next time.
 
+mod files;
+mod table;
+mod verify;
+
 use crate::output::{complain, escaped, escaped_json, say};
 use crate::{Ending, Format};
+use files::Part;
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
-use std::fs;
-use std::io;
 use std::path::Path;
+use table::{cell, table};
+use xen_fence_broker::clock::boot_id;
+use xen_fence_broker::flood::Flood;
+use xen_fence_broker::journal::{Cut, InFlight, JOURNAL_DIR};
 use xen_fence_broker::names::ClusterName;
-
-/// The journals' directory; CLUSTER.jsonl in it.
-const JOURNAL_DIR: &str = "/var/lib/xen-fence/journal";
+use xen_fence_broker::processes::{ProcFs, Processes};
+use xen_fence_broker::serve::RUN_DIR;
 
 /// One line of a journal.
 #[derive(Debug, PartialEq)]
@@ -24,8 +30,23 @@ enum Line {
     Damaged { number: usize },
 }
 
+/// One cluster's journal, read.
+struct Journal {
+    cluster: ClusterName,
+    parts: Vec<Part>,
+}
+
+/// What of the journals is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum View {
+    /// The records.
+    Records(Format),
+    /// Whether the chain holds.
+    Chain,
+}
+
 /// Shows the journal of one cluster, or of all in the order of time.
-pub(crate) fn run(cluster: Option<&str>, format: Format) -> Ending {
+pub(crate) fn run(cluster: Option<&str>, view: View) -> Ending {
     let dir = Path::new(JOURNAL_DIR);
     let names = match cluster.map(ClusterName::parse) {
         Some(Ok(name)) => vec![name],
@@ -33,7 +54,7 @@ pub(crate) fn run(cluster: Option<&str>, format: Format) -> Ending {
             complain(format_args!("{error}\n  hint: {}", error.hint()));
             return Ending::Unable;
         }
-        None => match journals(dir) {
+        None => match files::clusters(dir) {
             Ok(names) => names,
             Err(error) => {
                 complain(format_args!(
@@ -44,34 +65,50 @@ pub(crate) fn run(cluster: Option<&str>, format: Format) -> Ending {
             }
         },
     };
-    let mut ending = Ending::Well;
     let mut journals = Vec::new();
-    for name in names {
-        let path = dir.join(format!("{name}.jsonl"));
-        match fs::read(&path) {
-            Ok(bytes) => {
-                let (lines, torn) = read(&bytes);
-                if torn {
-                    complain(format_args!(
-                        "{}: the last line is torn, by a crash or because it is being written",
-                        path.display()
-                    ));
-                }
-                for line in &lines {
-                    if let Line::Damaged { number } = line {
-                        complain(format_args!("{}:{number}: damaged line", path.display()));
-                        ending = Ending::Wrong;
-                    }
-                }
-                journals.push((name.to_string(), lines));
-            }
+    let mut ending = Ending::Well;
+    for cluster in names {
+        let path = dir.join(format!("{cluster}.jsonl"));
+        match files::read(&path) {
+            Ok(parts) => journals.push(Journal { cluster, parts }),
             Err(error) => {
                 complain(format_args!("{} cannot be read: {error}", path.display()));
                 ending = Ending::Unable;
             }
         }
     }
-    let records = merged(journals);
+    let shown = match view {
+        View::Records(format) => show(&journals, format),
+        View::Chain => follow(&journals),
+    };
+    if ending == Ending::Well { shown } else { ending }
+}
+
+/// Prints the records, and on standard error what they do not tell yet.
+fn show(journals: &[Journal], format: Format) -> Ending {
+    let mut ending = Ending::Well;
+    let mut lines_of = Vec::new();
+    for Journal { cluster, parts } in journals {
+        let mut all = Vec::new();
+        for part in parts {
+            let (lines, torn) = read(part);
+            if torn {
+                complain(format_args!(
+                    "{}: the last line is torn, by a crash or because it is being written",
+                    part.name
+                ));
+            }
+            for line in &lines {
+                if let Line::Damaged { number } = line {
+                    complain(format_args!("{}:{number}: damaged line", part.name));
+                    ending = Ending::Wrong;
+                }
+            }
+            all.extend(lines);
+        }
+        lines_of.push((cluster.to_string(), all));
+    }
+    let records = merged(lines_of);
     match format {
         Format::Json => {
             for record in &records {
@@ -88,32 +125,71 @@ pub(crate) fn run(cluster: Option<&str>, format: Format) -> Ending {
             }
         }
     }
+    for Journal { cluster, parts } in journals {
+        for open in files::last_record(parts).map(|last| last.open).unwrap_or_default() {
+            let cut = open.is_cut(&boot_id(), &|broker| ProcFs.lives(broker));
+            complain(escaped(&format!("{cluster}: {}", in_flight(&open, cut))));
+        }
+        for more in Flood::at(Path::new(RUN_DIR).join(format!("{cluster}.flood"))).pending() {
+            let caller = more.kind.caller.as_deref().unwrap_or("nobody known");
+            complain(escaped(&format!(
+                "{cluster}: {} ({caller}: {}) were counted, and are not in the journal yet",
+                more.words(),
+                more.kind.result
+            )));
+        }
+    }
     ending
 }
 
-/// The clusters that have a journal.
-fn journals(dir: &Path) -> io::Result<Vec<ClusterName>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let name = entry?.file_name();
-        let stem = name.to_str().and_then(|name| name.strip_suffix(".jsonl"));
-        names.extend(stem.and_then(|stem| ClusterName::parse(stem).ok()));
+/// Says whether the chain of each journal holds.
+fn follow(journals: &[Journal]) -> Ending {
+    let mut ending = Ending::Well;
+    for Journal { cluster, parts } in journals {
+        let found = verify::walk(parts);
+        for remark in &found.remarks {
+            complain(remark);
+        }
+        for broken in &found.broken {
+            complain(broken);
+            ending = Ending::Wrong;
+        }
+        if !say(format_args!("{cluster}: {}", found.summary())) {
+            break;
+        }
     }
-    names.sort();
-    Ok(names)
+    ending
 }
 
-/// The lines of a journal, and whether its end is torn.
-fn read(bytes: &[u8]) -> (Vec<Line>, bool) {
-    let torn = !bytes.is_empty() && !bytes.ends_with(b"\n");
-    let mut lines: Vec<_> = bytes.split(|byte| *byte == b'\n').collect();
-    // What stands behind the last newline: nothing, or half a line.
-    lines.pop();
+/// What is in flight, in a sentence.
+fn in_flight(open: &InFlight, cut: Option<Cut>) -> String {
+    let (what, pid) = (open.words(), open.pid);
+    let closes = "how that ended is not on record here, and the next request of this cluster \
+                  closes it";
+    match cut {
+        None => format!("{what} is under way: its broker, process {pid}, is at work"),
+        Some(Cut::Rebooted) => {
+            format!("{what} was under way when dom0 was booted anew; {closes}")
+        }
+        Some(Cut::BrokerEnded) => {
+            format!("{what} was under way when its broker, process {pid}, ended; {closes}")
+        }
+    }
+}
+
+/// The lines of a file, and whether its end is torn.
+fn read(part: &Part) -> (Vec<Line>, bool) {
+    let whole = part.bytes.iter().rposition(|byte| *byte == b'\n');
+    let until = whole.map_or(0, |at| at.saturating_add(1));
+    let head = part.bytes.get(..until).unwrap_or_default();
     let line = |(index, text): (usize, &[u8])| match serde_json::from_slice(text) {
         Ok(record) => Line::Record(record),
         Err(_) => Line::Damaged { number: index.saturating_add(1) },
     };
-    (lines.into_iter().enumerate().map(line).collect(), torn)
+    let mut lines: Vec<_> = head.split(|byte| *byte == b'\n').collect();
+    // What stands behind the last newline.
+    lines.pop();
+    (lines.into_iter().enumerate().map(line).collect(), part.is_torn())
 }
 
 /// All records in the order of time; those of one journal stay in its own order, because a clock
@@ -147,38 +223,14 @@ fn merged(journals: Vec<(String, Vec<Line>)>) -> Vec<Map<String, Value>> {
     }
 }
 
-const COLUMNS: [&str; 8] =
-    ["time", "cluster", "caller", "event", "action", "node", "result", "text"];
-
-/// Rows with aligned columns, the heading first.
-fn table(records: &[Map<String, Value>]) -> Vec<String> {
-    let mut rows = vec![COLUMNS.map(str::to_owned)];
-    rows.extend(records.iter().map(|record| COLUMNS.map(|column| cell(record, column))));
-    let widths: Vec<_> = (0..COLUMNS.len())
-        .map(|column| rows.iter().filter_map(|row| Some(row.get(column)?.len())).max())
-        .map(Option::unwrap_or_default)
-        .collect();
-    rows.iter()
-        .map(|row| {
-            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-        })
-        .collect()
-}
-
-/// One value as a person reads it, escaped; `-` where the record has none.
-fn cell(record: &Map<String, Value>, key: &str) -> String {
-    let text = match record.get(key) {
-        None | Some(Value::Null) => return "-".to_owned(),
-        Some(Value::String(text)) => escaped(text),
-        Some(other) => escaped(&other.to_string()),
-    };
-    if text.is_empty() { "-".to_owned() } else { text }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn read(bytes: &[u8]) -> (Vec<Line>, bool) {
+        let name = "alpha.jsonl".to_owned();
+        super::read(&Part { name, number: None, bytes: bytes.to_vec() })
+    }
 
     const ONE: &str = r#"{"n":1,"time":"2026-11-21T09:00:00Z","event":"request","caller":"node node1","action":"reset","node":"node2"}"#;
     const TWO: &str = r#"{"n":2,"time":"2026-11-21T09:00:02Z","event":"outcome","caller":"node node1","action":"reset","node":"node2","result":"fenced","text":"a\u001b[31m\nb"}"#;

@@ -14,6 +14,20 @@ pub(crate) fn complain(line: impl Display) {
     let _ = writeln!(io::stderr().lock(), "xen-fence-admin: {line}");
 }
 
+/// Rows with aligned columns; their cells are escaped already.
+pub(crate) fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..columns)
+        .map(|at| rows.iter().filter_map(|row| Some(row.get(at)?.len())).max().unwrap_or_default())
+        .collect();
+    rows.iter()
+        .map(|row| {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+        })
+        .collect()
+}
+
 /// Escapes what is not printable ASCII, so that a journal's text cannot drive a terminal.
 pub(crate) fn escaped(text: &str) -> String {
     text.chars()
@@ -40,6 +54,14 @@ pub(crate) fn escaped_json(json: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn columns_stand_below_each_other() {
+        let rows = [["node", "by", ""], ["n1", "alice", "x"]].map(|row| row.map(str::to_owned));
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.to_vec()).collect();
+        assert_eq!(aligned(&rows), ["node  by", "n1    alice  x"]);
+        assert!(aligned(&[]).is_empty());
+    }
 
     #[test]
     fn control_and_direction_bytes_are_escaped() {

@@ -46,6 +46,15 @@ pub const POWER_ON: Duration = Duration::from_secs(300);
 pub const SYSTEMD: Duration = Duration::from_secs(2);
 /// One fsync of the journal, and one message to syslog.
 pub const RECORD: Duration = Duration::from_secs(1);
+/// A journal's file longer than this is set aside, and a new one begun.
+pub const JOURNAL_FILE: u64 = 8 << 20;
+/// Of one caller's refusals, answers or rehearsals of one kind, so many are stored in a window; the
+/// rest is counted.
+pub const STORED_PER_WINDOW: u32 = 20;
+/// How long that window lasts at first.
+pub const WINDOW: Duration = Duration::from_secs(60);
+/// It doubles while there are more than are stored, up to this.
+pub const WINDOW_AT_MOST: Duration = Duration::from_secs(3600);
 /// The whole proof; a corpse that stays longer is reported as what it is.
 pub const PROOF: Duration = Duration::from_secs(600);
 /// From the start of the broker until its request line has been read.

@@ -4,7 +4,9 @@
 //! A machine without input, output or clock, so that a model can drive what ships. It never ends in
 //! [`Outcome::Fenced`] but on the word of every dom0, and says `go` to none while another has not
 //! become ready: two opposed requests ask their dom0s in one order, and meet at the first that both
-//! of them ask.
+//! of them ask. That one hears `go` first, and the others when it has confirmed it: a dom0 can have
+//! let go of its lock long ago without the asker's knowing, and two askers that held their locks at
+//! different times would kill each other.
 
 use crate::limits::{COLLECTED_BY, GO_BY, WAIT_EVERY};
 use crate::reply::Body;
@@ -105,6 +107,8 @@ pub struct Round {
     left_off: bool,
     asker_seen: bool,
     gone: bool,
+    /// The first host has heard `go` in time.
+    confirmed: bool,
     starter: Option<usize>,
     standing: Standing,
 }
@@ -124,6 +128,7 @@ impl Round {
             left_off: false,
             asker_seen: false,
             gone: false,
+            confirmed: false,
             starter: None,
             standing: Standing::Going,
         }
@@ -192,18 +197,22 @@ impl Round {
         match (at, body) {
             (_, Body::Note { about: Note::Config, .. }) => self.unable.push(host),
             (_, Body::Note { about: Note::LeftOff, .. }) => self.left_off = true,
+            (Host::Gone, Body::Note { about: Note::Going, .. }) if host == 0 => {
+                self.confirmed = true;
+            }
             (_, Body::Note { .. }) => {}
             (Host::Asked, Body::Ready { node, power, asker, hold }) if is_ours(node) => {
                 self.first_ready.get_or_insert(now);
                 self.asker_seen |= *asker == Asker::Here;
-                self.left_off |= *hold == Hold::LeaveOff;
+                self.left_off |= *hold != Hold::None;
                 self.set(host, Host::Ready { power: *power, hold: *hold });
             }
             // It has let go of its lock, because the others took too long.
-            (Host::Ready { .. }, Body::Refused { reason: Refusal::NoGo, .. }) => {
+            (Host::Ready { .. }, Body::Refused { reason: Refusal::NoGo, .. }) if !self.gone => {
                 self.standing = Standing::Again;
             }
             (Host::Gone, Body::Fenced { node, how }) if is_ours(node) => {
+                self.confirmed |= host == 0;
                 self.set(host, Host::Fenced(*how));
             }
             (Host::Looking(how), Body::Seen { node, power }) if is_ours(node) => {
@@ -214,7 +223,7 @@ impl Round {
             }
             // It knew that it came too late, and no other host was told to go.
             (Host::Gone, Body::Refused { reason: Refusal::LateGo, .. })
-                if self.hosts.len() == 1 =>
+                if host == 0 && !self.confirmed =>
             {
                 self.gone = false;
                 self.standing = Standing::Again;
@@ -250,7 +259,7 @@ impl Round {
         self.go(now, said);
     }
 
-    /// All are ready.
+    /// All are ready: the first is told.
     fn go(&mut self, now: Duration, said: &mut Vec<Say>) {
         let is_off = |host: &Host| matches!(host, Host::Ready { power: Power::Off, .. });
         let off_everywhere = self.hosts.iter().all(is_off);
@@ -261,18 +270,23 @@ impl Round {
         self.gone = true;
         let resets = self.request.action() == Action::Reset;
         self.starter = (resets && !self.left_off).then(|| self.best_starter());
-        let (id, several) = (self.request.id(), self.hosts.len() > 1);
-        for host in 0..self.hosts.len() {
-            let stays_off = resets && self.starter != Some(host);
-            let line = if stays_off { ClientLine::GoOff(id) } else { ClientLine::Go(id) };
-            said.push(Say { host, line });
-            if several {
-                // Announces that it will be asked to look once more.
-                said.push(Say { host, line: ClientLine::Wait(id) });
-            }
-            self.set(host, Host::Gone);
-        }
+        self.tell(0, said);
         self.waited = now;
+    }
+
+    /// Says `go` to a host.
+    fn tell(&mut self, host: usize, said: &mut Vec<Say>) {
+        let (id, several) = (self.request.id(), self.hosts.len() > 1);
+        let resets = self.request.action() == Action::Reset;
+        // One host alone knows by itself what forbids the start, and says why.
+        let stays_off = resets && several && self.starter != Some(host);
+        let line = if stays_off { ClientLine::GoOff(id) } else { ClientLine::Go(id) };
+        said.push(Say { host, line });
+        if several {
+            // Announces that it will be asked to look once more.
+            said.push(Say { host, line: ClientLine::Wait(id) });
+        }
+        self.set(host, Host::Gone);
     }
 
     /// Where the node is, if that host can power it on; else a host that can.
@@ -287,6 +301,11 @@ impl Round {
 
     /// Waits for the proof of every host, and has all look again.
     fn prove(&mut self, said: &mut Vec<Say>) {
+        for host in 1..self.hosts.len() {
+            if self.confirmed && matches!(self.hosts.get(host), Some(Host::Ready { .. })) {
+                self.tell(host, said);
+            }
+        }
         let pending = |host: &Host| matches!(host, Host::Gone | Host::Looking(_));
         if self.hosts.iter().any(pending) {
             return;

@@ -146,26 +146,33 @@ words!(Failure, "reason", {
 /// Something that the asker should know although the request goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Note {
-    /// The journal could not be written: promise 7 rests on syslog and this reply.
+    /// The journal could not be written, so that promise 7 rests on syslog and this reply; or it has
+    /// no end of an earlier request for this node.
     Journal,
     /// The state file could not be written or read: promise 4 and the brake are not kept.
     State,
     /// The node's configuration does not fit: it will not be powered on.
     Config,
-    /// The node will not be powered on, by hold or brake.
+    /// Who holds the node, why and until when; or that the holds cannot be read and forbid nothing.
+    Hold,
+    /// The node will not be powered on, because of the brake or for want of a place to plan it.
     LeftOff,
     /// The broker could not leave the SSH session's cgroup.
     Cgroup,
     /// Something goes on that takes its time.
     Progress,
+    /// `go` was heard in time, and is obeyed.
+    Going,
 }
 words!(Note, "note", {
     Journal = "journal",
     State = "state",
     Config = "config",
+    Hold = "hold",
     LeftOff = "left-off",
     Cgroup = "cgroup",
     Progress = "progress",
+    Going = "going",
 });
 
 /// The word that names a step of a rehearsal: `[a-z][a-z-]{0,31}`.

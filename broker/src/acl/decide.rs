@@ -2,7 +2,7 @@
 //!
 //! The only place that makes a [`Grant`]. It reads no file, no clock and no environment.
 
-use super::{Cluster, Node, Targets};
+use super::{Brake, Cluster, Node, Targets};
 use crate::names::{Caller, Fingerprint};
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -11,6 +11,7 @@ use xen_fence_protocol::{Action, NodeName, Refusal, Request};
 /// What the policy says to a request.
 #[derive(Clone, Debug)]
 #[must_use = "a request is carried out only with the grant inside"]
+#[expect(clippy::large_enum_variant, reason = "a broker makes one of these and ends")]
 pub enum Decision {
     /// The policy allows it.
     Permit(Grant),
@@ -27,6 +28,7 @@ pub struct Grant {
     asker: Option<Node>,
     caller_actions: Vec<Action>,
     nodes_may_kill: bool,
+    brake: Option<Brake>,
     rule: String,
 }
 
@@ -66,6 +68,12 @@ impl Grant {
     #[must_use]
     pub const fn nodes_may_kill(&self) -> bool {
         self.nodes_may_kill
+    }
+
+    /// Beyond how many resets the cluster's nodes are left off.
+    #[must_use]
+    pub const fn brake(&self) -> Option<Brake> {
+        self.brake
     }
 
     /// What in the policy allowed it, for the record.
@@ -217,6 +225,7 @@ impl<'policy> Rights<'policy> {
             asker: self.asker.cloned(),
             caller_actions: self.actions,
             nodes_may_kill: policy.actions().iter().any(|action| action.kills()),
+            brake: policy.brake(),
             rule: rule.to_owned(),
         })
     }

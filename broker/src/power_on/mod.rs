@@ -9,6 +9,7 @@ mod plan;
 mod systemd;
 
 use crate::acl::Node;
+use crate::hold::Holds;
 use crate::names::ClusterName;
 use crate::sight::Host;
 pub use plan::{Planned, Starts};
@@ -32,6 +33,8 @@ pub struct PowerOn<'a> {
     pub host: Host<'a>,
     /// Whose node it is.
     pub cluster: &'a ClusterName,
+    /// What holds there are.
+    pub holds: Holds,
     /// The node.
     pub node: &'a Node,
     /// Its configuration, already found fit.
@@ -135,6 +138,11 @@ impl PowerOn<'_> {
         let _gate = self.planned.gate(self.host.clock).map_err(NotCreated::Stopped)?;
         if self.planned.is_called_off() {
             return Err(NotCreated::Stopped("it was called off".to_owned()));
+        }
+        // The last look before it is created. Holds that cannot be read forbid nothing; that was
+        // said before the kill.
+        if let Ok(Some(held)) = self.holds.of_node(self.node.name()) {
+            return Err(NotCreated::Stopped(held.told(self.cluster)));
         }
         match systemd::start(self, command) {
             Some(unit) => Ok(Box::new(unit)),

@@ -1,6 +1,7 @@
 //! status and list: what dom0 sees, and nothing else. They take no lock and wait for none.
 
 use super::case::{Case, End, Work};
+use super::restraint;
 use crate::journal::Event;
 use crate::syslog::Severe;
 use xen_fence_protocol::{Body, Note, Power};
@@ -8,6 +9,7 @@ use xen_fence_protocol::{Body, Note, Power};
 /// Answers with a line for each node that the grant is about, from one listing.
 pub(super) fn give(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), End> {
     let nodes = work.grant.targets();
+    restraint::tell_of(case, work, nodes);
     let mut seen = Vec::new();
     for (node, sight) in nodes.iter().zip(work.host.survey(nodes)?) {
         let power = match &sight {

@@ -2,8 +2,10 @@
 
 use super::House;
 use crate::acl::{Grant, Node, PolicyError};
+use crate::brake::Brakes;
 use crate::clock::Moment;
 use crate::fence::NotFenced;
+use crate::hold::Holds;
 use crate::identity::{Identity, Unproven};
 use crate::journal::Event;
 use crate::names::{Caller, ClusterName};
@@ -11,7 +13,7 @@ use crate::power_on::Starts;
 use crate::processes::ProcFs;
 use crate::recorder::Recorder;
 use crate::session::Session;
-use crate::settings::SettingsError;
+use crate::settings::{Dump, Settings, SettingsError};
 use crate::sight::{Blind, Host, Sight};
 use crate::state::State;
 use crate::syslog::Severe;
@@ -102,7 +104,10 @@ pub(super) struct Work<'a> {
     pub(super) host: Host<'a>,
     /// The hosts of which the asker states that they are down.
     confirmed_down: Vec<HostName>,
+    /// What is wanted of a core before a kill.
+    pub(super) dump: Option<Dump>,
     run: &'a Path,
+    holds: &'a Path,
 }
 
 impl<'a> Work<'a> {
@@ -112,10 +117,20 @@ impl<'a> Work<'a> {
         cluster: ClusterName,
         grant: Grant,
         toolstack: &'a dyn Toolstack,
+        settings: &Settings,
     ) -> Self {
         let host = Host { toolstack, processes: &ProcFs, clock: house.clock };
         let confirmed_down = request.confirmed_down().to_vec();
-        Self { id: request.id(), cluster, grant, host, confirmed_down, run: house.run }
+        Self {
+            id: request.id(),
+            cluster,
+            grant,
+            host,
+            confirmed_down,
+            dump: settings.dump().cloned(),
+            run: house.run,
+            holds: house.holds,
+        }
     }
 
     /// What an act rests on: the policy's rule, and what a person has stated.
@@ -156,6 +171,16 @@ impl<'a> Work<'a> {
         State::at(self.run.join(format!("{}.state", self.cluster)))
     }
 
+    /// The holds of this cluster's nodes.
+    pub(super) fn holds(&self) -> Holds {
+        Holds::of(self.holds, &self.cluster)
+    }
+
+    /// The brakes of this cluster's nodes.
+    pub(super) fn brakes(&self) -> Brakes {
+        Brakes::of(self.run, &self.cluster)
+    }
+
     /// The power-ons of this cluster, planned and under way.
     pub(super) fn starts(&self) -> Starts {
         Starts::of(self.run.join("starts"), self.cluster.clone())
@@ -179,7 +204,7 @@ impl<'a, 'fd> Case<'a, 'fd> {
             Ok(identity) => Some(&identity.cluster),
             Err(unproven) => unproven.cluster.as_ref(),
         };
-        let mut recorder = Recorder::new(house.journals, cluster);
+        let mut recorder = Recorder::new(house.journals, house.run, cluster);
         if let Ok(identity) = identity {
             recorder.asked_by(identity);
         }
@@ -192,10 +217,11 @@ impl<'a, 'fd> Case<'a, 'fd> {
         self.asked_at = self.house.clock.now();
     }
 
-    /// Records something; a record that is missing from the journal is said, and stops nothing.
+    /// Records something. A record that is missing from the journal is said, and stops nothing; so
+    /// is an earlier request for this node that the journal has no end of.
     pub(super) fn record(&mut self, event: Event, severe: Severe, result: &str, text: &str) {
-        if let Err(lost) = self.recorder.record(event, severe, result, text) {
-            self.note(Note::Journal, &lost);
+        for said in self.recorder.record(event, severe, result, text) {
+            self.note(Note::Journal, &said);
         }
     }
 
@@ -203,7 +229,7 @@ impl<'a, 'fd> Case<'a, 'fd> {
         self.session.say(Body::Note { about, text: Text::escaped(text) });
     }
 
-    /// Answers and records the end of the request.
+    /// Answers and records the end of the request, and then what can wait for that.
     pub(super) fn close(mut self, end: Result<(), End>) {
         match end {
             Ok(()) => self.session.say(Body::Done),
@@ -219,5 +245,6 @@ impl<'a, 'fd> Case<'a, 'fd> {
                 self.record(Event::Note, Severe::Notice, "gone", &format!("the agent left {when}"));
             }
         }
+        self.recorder.finish();
     }
 }

@@ -1,25 +1,24 @@
 //! reset and off: steps 4 to 8 of the chain, in their order.
 
 use super::case::{Case, End, Work};
+use super::restraint::Restraint;
+use super::scene::{Scene, dump_core, second_look};
 use super::standoff::Go;
 use super::{asker, standoff};
 use crate::acl::Node;
-use crate::clock::{Clock, Moment};
+use crate::clock::Moment;
 use crate::detach;
 use crate::earlier::{Asked, Earlier, earlier};
-use crate::fence::Witness;
 use crate::journal::Event;
 use crate::lock::Lock;
 use crate::processes::start_of;
-use crate::session::{Heard, Session};
 use crate::sight::Sight;
 use crate::state::{Fence, Phase, Remembered, State};
 use crate::syslog::Severe;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use xen_fence_protocol::{
-    Action, Body, ClientLine, Failure, GO_BY, How, LOOK_BY, LOOK_UP_FRESH, Note, PROOF, Power,
-    READY_SILENCE, Refusal, StartedHow, Text,
+    Action, Body, Failure, GO_BY, How, LOOK_UP_FRESH, Note, Refusal, StartedHow,
 };
 
 /// Pause while another request proves the death of the same node.
@@ -35,16 +34,27 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     case.recorder.passed("listed");
     case.recorder.aims_at(node, sight.rows.first().map(|sighted| sighted.row.domid));
     let asker = asker::find(work, &sight, &before)?;
-    let powers_on = work.grant.action() == Action::Reset && super::start::is_possible(case, node);
+    let restraint = Restraint::find(case, work, node);
+    let powers_on = work.grant.action() == Action::Reset
+        && (restraint.leaves_off(work).is_some() || super::start::is_possible(case, node));
     let earlier = earlier_attempt(case, work, node, &before, &sight)?;
 
     // Step 5: only a living asker can answer this.
     let power = work.power(node, &sight);
-    let Go { lock, leave_off } = standoff::ready(case, work, node.name(), power, asker, lock)?;
-    let powers_on = powers_on && !leave_off;
+    let hold = restraint.word();
+    let go = standoff::ready(case, work, node.name(), power, asker, hold, lock)?;
+    let Go { lock, leave_off } = go;
+    // An agent of several dom0s tells the others when the first has said this.
+    case.note(Note::Going, "go was heard in time");
 
+    // Root may have set or lifted a hold since, and an agent need not heed one.
+    let restraint = Restraint::again(work, node);
+    let powers_on = powers_on && !leave_off && restraint.leaves_off(work).is_none();
     if let Some(earlier) = earlier {
-        return join(case, work, node, &earlier, powers_on, lock);
+        return join(case, work, node, &earlier, (powers_on, restraint), lock);
+    }
+    if restraint.forbids_kill() {
+        return restraint.only_prove(case, work, node);
     }
 
     case.recorder.passed("go");
@@ -60,6 +70,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let old = work.host.clock.now().since(sight.at) > LOOK_UP_FRESH;
     let sight = if called_off || old || !sight.lives() { work.host.look(node)? } else { sight };
     remember(case, work, node, Phase::Killing, powers_on);
+    dump_core(case, work, node, &sight);
     let planned = powers_on.then(|| super::start::plan(case, work, node)).flatten();
     let mut scene = Scene {
         session: case.session,
@@ -74,7 +85,11 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
 
     // Step 7: written, then answered.
     let fenced = ended.as_ref().is_ok_and(|how| *how != How::Shell);
-    remember(case, work, node, if fenced { Phase::Fenced } else { Phase::Failed }, powers_on);
+    if fenced {
+        restraint.keep(case, work, node, planned.is_some());
+    }
+    let phase = if fenced { Phase::Fenced } else { Phase::Failed };
+    remember(case, work, node, phase, planned.is_some());
     answer(case, node, ended?);
     if !fenced {
         return Ok(());
@@ -85,8 +100,11 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     // Step 8: apart from the agent's session, and after its answer.
     match planned {
         Some(planned) => super::start::after_fence(case, work, node, planned),
-        None if work.grant.action() == Action::Reset && !leave_off => {
-            super::start::left_off(case, node);
+        None if leave_off => {
+            case.record(Event::Start, Severe::Notice, "left off", "another dom0 powers it on");
+        }
+        None if work.grant.action() == Action::Reset => {
+            super::start::left_off(case, node, restraint.leaves_off(work));
         }
         None => {}
     }
@@ -187,15 +205,18 @@ fn join(
     work: &Work<'_>,
     node: &Node,
     earlier: &Fence,
-    powers_on: bool,
+    (powers_on, restraint): (bool, Restraint),
     lock: Lock,
 ) -> Result<(), End> {
     let planned = (powers_on && !earlier.restarts).then(|| super::start::plan(case, work, node));
+    let planned = planned.flatten();
+    if planned.is_some() {
+        restraint.keep(case, work, node, true);
+    }
     drop(lock);
     let text = format!("{} was fenced by request {}", node.name(), earlier.request);
     case.record(Event::Outcome, Severe::Notice, "fenced joined", &text);
     case.session.say(Body::Fenced { node: node.name().clone(), how: How::Joined });
-    let planned = planned.flatten();
     second_look(case, work, node, planned.is_some());
     if earlier.started_ms.is_some() {
         case.session.say(Body::Started { node: node.name().clone(), how: StartedHow::Running });
@@ -203,7 +224,10 @@ fn join(
         case.note(Note::Progress, &format!("request {} powers it on", earlier.request));
     } else if let Some(planned) = planned {
         leave_session(case);
+        case.record(Event::Intent, Severe::Notice, "powering on", &work.basis());
         super::start::after_fence(case, work, node, planned);
+    } else if work.grant.action() == Action::Reset {
+        super::start::left_off(case, node, restraint.leaves_off(work));
     }
     Ok(())
 }
@@ -215,7 +239,7 @@ pub(super) fn leave_session(case: &mut Case<'_, '_>) {
     }
 }
 
-fn answer(case: &mut Case<'_, '_>, node: &Node, how: How) {
+pub(super) fn answer(case: &mut Case<'_, '_>, node: &Node, how: How) {
     let (severe, result, text) = match how {
         How::Killed => (Severe::Notice, "fenced killed", "destroyed, and its death is proven"),
         How::Absent => (Severe::Notice, "fenced absent", "it was off already, and that is proven"),
@@ -246,51 +270,5 @@ fn remember(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, phase: Phase,
     let state: State = work.state();
     if let Err(lost) = state.remember(node.name(), fence, work.host.clock) {
         case.note(Note::State, &format!("{lost}; a repeated request may kill twice"));
-    }
-}
-
-/// An agent that has more dom0s to hear asks to look again when all have answered: a domain can
-/// migrate between two answers. It announces that with a `wait` behind its `go`, and goes on to say
-/// it while others prove. The power-on waits for it, and not for an agent that died.
-fn second_look(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, powers_on: bool) {
-    let is_wait =
-        |heard: &Heard| matches!(heard, Heard::Line(ClientLine::Wait(id)) if *id == work.id);
-    let clock = work.host.clock;
-    let until = clock.now().after(LOOK_BY);
-    let mut heard = case.session.hear(Duration::ZERO);
-    while is_wait(&heard) {
-        heard = case.session.hear(READY_SILENCE.min(clock.left_until(until)));
-    }
-    if !matches!(heard, Heard::Line(ClientLine::Look(id)) if id == work.id) {
-        return;
-    }
-    let power = work.host.look(node).map_or(Power::Unknown, |sight| {
-        // The power-on that this request has planned is no reason for doubt: it waits for this.
-        if powers_on { sight.power(&work.host) } else { work.power(node, &sight) }
-    });
-    case.session.say(Body::Seen { node: node.name().clone(), power });
-}
-
-/// The fence as the rest of the world sees it: its lock and its words to the agent.
-struct Scene<'a, 'fd> {
-    session: &'a mut Session<'fd>,
-    clock: &'a dyn Clock,
-    path: PathBuf,
-    lock: Option<Lock>,
-}
-
-impl Witness for Scene<'_, '_> {
-    fn harmless(&mut self) {
-        self.lock = None;
-    }
-
-    fn killing_again(&mut self) {
-        // Whoever holds it does so for seconds. A lock that cannot be had stops no kill.
-        let deadline = self.clock.now().after(PROOF);
-        self.lock = Lock::take(&self.path, self.clock, deadline, || false).ok().flatten();
-    }
-
-    fn waiting_for(&mut self, text: &str) {
-        self.session.say(Body::Note { about: Note::Progress, text: Text::escaped(text) });
     }
 }

@@ -5,6 +5,8 @@ mod asker;
 mod case;
 mod kill;
 mod rehearsal;
+mod restraint;
+mod scene;
 mod standoff;
 mod start;
 
@@ -40,6 +42,8 @@ pub struct House<'a> {
     pub clusters: &'a Path,
     /// The directory of the journals.
     pub journals: &'a Path,
+    /// The directory of the holds.
+    pub holds: &'a Path,
     /// The directory of locks and state.
     pub run: &'a Path,
     /// Time.
@@ -66,7 +70,7 @@ fn story(case: &mut Case<'_, '_>, identity: Result<Identity, Unproven>) -> Resul
     case.recorder.passed("granted");
     let settings = crate::settings::load(case.house.settings).map_err(|e| End::settings(&e))?;
     let toolstack = toolstack(&settings);
-    let work = Work::new(case.house, &request, identity.cluster, grant, &*toolstack);
+    let work = Work::new(case.house, &request, identity.cluster, grant, &*toolstack, &settings);
     match request.action() {
         Action::Reset | Action::Off => kill::carry_out(case, &work),
         Action::On => start::carry_out(case, &work),

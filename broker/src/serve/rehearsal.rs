@@ -5,6 +5,7 @@
 //! cluster's nodes could succeed, and warns of what concerns single nodes.
 
 use super::case::{Case, End, Work};
+use super::restraint::{self, Restraint};
 use crate::acl::Node;
 use crate::host;
 use crate::journal::{Event, Journal};
@@ -14,6 +15,7 @@ use crate::state::Phase;
 use crate::syslog::Severe;
 use crate::target::Ambiguous;
 use crate::{domain_config, syslog};
+use std::collections::BTreeSet;
 use xen_fence_protocol::{Action, Body, LISTING, Level, NodeName, Step, Text};
 
 /// A listing that takes longer than this is worth a warning: three of them make a fence.
@@ -33,13 +35,15 @@ pub(super) fn report(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), End
     findings.extend(of_host(case, work));
     let begun = work.host.clock.now();
     let nodes = work.grant.targets();
+    let (readable, restraints) = restraint::survey(work, nodes);
+    findings.push(outcome("holds", Level::Warn, readable, "they can be read", |why| why));
     match work.host.survey(nodes) {
         Ok(sights) => {
             findings.push(toolstack_answers(work, begun));
             let of_nodes: Vec<Finding> = nodes
                 .iter()
-                .zip(&sights)
-                .flat_map(|(node, sight)| of_node(work, node, sight))
+                .zip(sights.iter().zip(&restraints))
+                .flat_map(|(node, (sight, restraint))| of_node(work, node, sight, restraint))
                 .collect();
             if work.grant.action() == Action::Monitor {
                 findings.extend(summary(nodes.len(), &of_nodes));
@@ -158,7 +162,12 @@ fn toolstack_silent(blind: &Blind) -> Finding {
 }
 
 /// What concerns one node.
-fn of_node(work: &Work<'_>, node: &Node, sight: &Result<Sight, Ambiguous>) -> Vec<Finding> {
+fn of_node(
+    work: &Work<'_>,
+    node: &Node,
+    sight: &Result<Sight, Ambiguous>,
+    restraint: &Restraint,
+) -> Vec<Finding> {
     let finding =
         |level, step, text| Finding { node: Some(node.name().clone()), level, step, text };
     let mut findings = Vec::new();
@@ -189,6 +198,8 @@ fn of_node(work: &Work<'_>, node: &Node, sight: &Result<Sight, Ambiguous>) -> Ve
     {
         findings.push(finding(Level::Ok, "fence", "it is being fenced at this moment".to_owned()));
     }
+    let told = restraint.rehearse(work, node);
+    findings.extend(told.into_iter().map(|(level, step, text)| finding(level, step, text)));
     let actions = work.grant.caller_actions();
     if actions.contains(&Action::Reset) || actions.contains(&Action::On) {
         findings.push(match domain_config::fit(node) {
@@ -207,24 +218,32 @@ fn of_node(work: &Work<'_>, node: &Node, sight: &Result<Sight, Ambiguous>) -> Ve
 
 /// What monitor says of all nodes together, without naming one.
 fn summary(nodes: usize, findings: &[Finding]) -> Vec<Finding> {
-    let with = |level: Level, step: &str| {
-        findings.iter().filter(|found| found.level == level && found.step == step).count()
+    // A node counts once, however many things stand against it.
+    let with = |level: Level, steps: &[&str]| {
+        let of_these = |found: &&Finding| found.level == level && steps.contains(&found.step);
+        let named = findings.iter().filter(of_these).filter_map(|found| found.node.as_ref());
+        named.collect::<BTreeSet<_>>().len()
     };
-    let blocked = with(Level::Fail, "target");
-    let unstartable = with(Level::Warn, "power-on");
+    let blocked = with(Level::Fail, &["target", "hold"]);
     let level = match (blocked, nodes) {
         (_, 0) => Level::Fail,
         (0, _) => Level::Ok,
         (blocked, nodes) if blocked == nodes => Level::Fail,
         _ => Level::Warn,
     };
+    let held = with(Level::Fail, &["hold"]);
+    let of_those = match held {
+        0 => String::new(),
+        held => format!("; held by root of this host: {held}"),
+    };
     let mut summary = vec![found(
         level,
         "targets",
-        format!("{} of {nodes} nodes can be fenced", nodes.saturating_sub(blocked)),
+        format!("{} of {nodes} nodes can be fenced{of_those}", nodes.saturating_sub(blocked)),
     )];
-    if unstartable > 0 {
-        let text = format!("{unstartable} of {nodes} nodes would be left off after a reset");
+    let left_off = with(Level::Warn, &["power-on", "hold", "brake"]);
+    if left_off > 0 {
+        let text = format!("{left_off} of {nodes} nodes would be left off after a reset");
         summary.push(found(Level::Warn, "power-on", text));
     }
     summary

@@ -19,10 +19,11 @@ pub(super) fn ready(
     node: &NodeName,
     power: Power,
     asker: Asker,
+    hold: Hold,
     lock: Lock,
 ) -> Result<Go, End> {
     case.nothing_early()?;
-    case.session.say(Body::Ready { node: node.clone(), power, asker, hold: Hold::None });
+    case.session.say(Body::Ready { node: node.clone(), power, asker, hold });
     let clock = case.house.clock;
     let resets = work.grant.action() == Action::Reset;
     let mut standoff = Standoff::new(work.id, resets, case.asked_at, clock.now());

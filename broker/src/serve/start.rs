@@ -1,6 +1,7 @@
 //! on, and the second half of reset.
 
 use super::case::{Case, End, Work};
+use super::restraint::{self, Restraint};
 use super::standoff::Go;
 use super::{asker, kill, standoff};
 use crate::acl::Node;
@@ -17,7 +18,9 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let sight = work.host.look(node)?;
     case.recorder.aims_at(node, sight.rows.first().map(|sighted| sighted.row.domid));
     let asker = asker::find(work, &sight, &before)?;
+    let restraint = Restraint::find(case, work, node);
     if !sight.runs() {
+        restraint.allows_start(work)?;
         // Nothing is created beside a corpse: its last write may still be on the way.
         domain_config::fit(node).map_err(|unfit| cannot_start(&unfit.to_string()))?;
         if let Some(obstacle) = sight.obstacle() {
@@ -25,9 +28,15 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
         }
     }
     let power = work.power(node, &sight);
-    let Go { lock, .. } = standoff::ready(case, work, node.name(), power, asker, lock)?;
+    let hold = restraint.word();
+    let Go { lock, .. } = standoff::ready(case, work, node.name(), power, asker, hold, lock)?;
+    if !sight.runs() {
+        // Root may have set a hold since.
+        Restraint::again(work, node).allows_start(work)?;
+    }
     kill::leave_session(case);
     case.record(Event::Intent, Severe::Notice, "powering on", &work.basis());
+    restraint::lift_brake(case, work, node);
     // Planned before the lock is let go: an `off` that holds it next calls this off.
     let planned = work.starts().plan(node, work.id).map_err(|why| cannot_start(&why))?;
     drop(lock);
@@ -70,12 +79,11 @@ pub(super) fn after_fence(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node,
     }
 }
 
-/// Says why a reset ends as an off.
-pub(super) fn left_off(case: &mut Case<'_, '_>, node: &Node) {
-    let why = domain_config::fit(node).err().map_or_else(
-        || "the power-on could not be prepared when it was killed".to_owned(),
-        |unfit| unfit.to_string(),
-    );
+/// Says why a reset ends as an off: because of this restraint, or of what else there is.
+pub(super) fn left_off(case: &mut Case<'_, '_>, node: &Node, restrained: Option<String>) {
+    let unfit = || domain_config::fit(node).err().map(|unfit| unfit.to_string());
+    let unplanned = || "the power-on could not be prepared when it was killed".to_owned();
+    let why = restrained.or_else(unfit).unwrap_or_else(unplanned);
     case.record(Event::Start, Severe::Warning, "left off", &why);
     case.session.say(Body::Unstarted { node: node.name().clone(), text: Text::escaped(&why) });
 }
@@ -99,6 +107,7 @@ fn start(work: &Work<'_>, node: &Node, planned: Planned) -> Result<StartedHow, S
     let power_on = PowerOn {
         host: work.host,
         cluster: &work.cluster,
+        holds: work.holds(),
         node,
         config,
         request: work.id,

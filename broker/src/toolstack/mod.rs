@@ -59,6 +59,15 @@ pub trait Toolstack {
     /// What the toolstack said, or that it did not answer.
     fn destroy(&self, domid: u32) -> Result<(), ToolstackError>;
 
+    /// Stops the domain's processors, until it is unpaused or dies.
+    ///
+    /// # Errors
+    /// What the toolstack said, or that it did not answer.
+    fn pause(&self, domid: u32) -> Result<(), ToolstackError>;
+
+    /// The command that writes a domain's core to a file: program and arguments.
+    fn dump_command(&self, domid: u32, file: &Path) -> Vec<String>;
+
     /// The command that creates a domain from its configuration: program and arguments.
     fn create_command(&self, config: &Path) -> Vec<String>;
 
@@ -87,6 +96,25 @@ impl Program {
 
     fn destroy(&self, domid: u32) -> Result<(), ToolstackError> {
         self.run(&["destroy", &domid.to_string()], DESTROY).map(drop)
+    }
+
+    fn pause(&self, domid: u32) -> Result<(), ToolstackError> {
+        let args = ["pause", &domid.to_string()];
+        let done = self.run(&args, LISTING)?;
+        // xl returns 0 whether or not libxl could (main_pause in xl_vmcontrol.c), and then says so.
+        if done.stderr.trim().is_empty() {
+            return Ok(());
+        }
+        Err(ToolstackError::Failed {
+            line: command::describe(&self.0, &args),
+            ending: done.ending(),
+            words: done.last_words().to_owned(),
+        })
+    }
+
+    fn dump_command(&self, domid: u32, file: &Path) -> Vec<String> {
+        let (program, file) = (self.0.display().to_string(), file.display().to_string());
+        vec![program, "dump-core".to_owned(), domid.to_string(), file]
     }
 
     fn create_command(&self, config: &Path) -> Vec<String> {

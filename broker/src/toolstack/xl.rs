@@ -49,6 +49,14 @@ impl Toolstack for Xl {
         self.program.destroy(domid)
     }
 
+    fn pause(&self, domid: u32) -> Result<(), ToolstackError> {
+        self.program.pause(domid)
+    }
+
+    fn dump_command(&self, domid: u32, file: &Path) -> Vec<String> {
+        self.program.dump_command(domid, file)
+    }
+
     fn create_command(&self, config: &Path) -> Vec<String> {
         self.program.create_command(config)
     }

@@ -5,7 +5,7 @@
 
 use nix::unistd::geteuid;
 
-use super::acts::{ask, create_command, destroy_command, pause, receive, rename};
+use super::acts::{ask, create_command, destroy_command, dump_core, pause, receive, rename};
 use super::listing::{self, Row};
 use super::state::State;
 use super::{create, err, faults, long, out, usage};
@@ -46,7 +46,7 @@ pub fn run(args: &[String]) -> i32 {
             0
         }),
         "destroy" | "domid" | "domname" | "pause" | "unpause" | "rename" | "shutdown"
-        | "reboot" => named(command, rest),
+        | "reboot" | "dump-core" => named(command, rest),
         _ => {
             err("command not implemented\n");
             Ok(1)
@@ -126,7 +126,7 @@ fn named(command: &str, args: &[String]) -> Result<i32, String> {
         out(&usage::of(command));
         return Ok(0);
     }
-    let needed = if command == "rename" { 2 } else { 1 };
+    let needed = if matches!(command, "rename" | "dump-core") { 2 } else { 1 };
     if words.len() < needed {
         let plural = if needed > 1 { "s" } else { "" };
         err(&format!("'xl {command}' requires at least {needed} argument{plural}.\n\n"));
@@ -158,6 +158,7 @@ fn named(command: &str, args: &[String]) -> Result<i32, String> {
         }
         "destroy" => return destroy_command(find(word)?, options.contains(&"-f")),
         "pause" | "unpause" => pause(find(word)?, command == "pause")?,
+        "dump-core" => dump_core(find(word)?, words.get(1).copied().unwrap_or_default())?,
         "rename" => rename(word, words.get(1).copied().unwrap_or_default())?,
         _ => return ask(command, find(word)?),
     }

@@ -118,8 +118,9 @@ fn summary(cluster: &Cluster) -> String {
     };
     let actions: Vec<_> = cluster.actions().iter().map(|action| action.word()).collect();
     let actions = if actions.is_empty() { "look only".to_owned() } else { actions.join(" ") };
+    let brake = cluster.brake().map_or_else(String::new, |brake| format!("; brake: {brake}"));
     format!(
-        "ok: {}, {}; nodes may: {actions}",
+        "ok: {}, {}; nodes may: {actions}{brake}",
         count(cluster.nodes().len(), "node"),
         count(cluster.operators().len(), "operator"),
     )

@@ -23,6 +23,10 @@ fn fenced(how: How) -> Body {
     Body::Fenced { node: node(), how }
 }
 
+fn going() -> Body {
+    Body::Note { about: Note::Going, text: Text::escaped("go was heard in time") }
+}
+
 fn seen(power: Power) -> Body {
     Body::Seen { node: node(), power }
 }
@@ -93,7 +97,7 @@ fn one_host_is_asked_and_told_to_go() {
 }
 
 #[test]
-fn several_are_asked_one_after_the_other_and_told_together() {
+fn several_are_asked_one_after_the_other_and_told_when_the_first_confirms() {
     let play = Play::of(Action::Reset, 3)
         .says(&["0 request"])
         .hear(0, &ready(Power::Off))
@@ -101,7 +105,9 @@ fn several_are_asked_one_after_the_other_and_told_together() {
         .hear(1, &ready(Power::On))
         .says(&["2 request"])
         .hear(2, &ready(Power::Off))
-        .says(&["0 go-off", "0 wait", "1 go", "1 wait", "2 go-off", "2 wait"])
+        .says(&["0 go-off", "0 wait"])
+        .hear(0, &going())
+        .says(&["1 go", "1 wait", "2 go-off", "2 wait"])
         .hear(1, &fenced(How::Killed))
         .hear(0, &fenced(How::Absent))
         .says(&[])
@@ -116,14 +122,28 @@ fn several_are_asked_one_after_the_other_and_told_together() {
 
 #[test]
 fn an_off_is_told_to_all_alike() {
-    Play::of(Action::Off, 2).hear(0, &ready(Power::Off)).hear(1, &ready(Power::Off)).says(&[
-        "0 request",
-        "1 request",
-        "0 go",
-        "0 wait",
-        "1 go",
-        "1 wait",
-    ]);
+    let play = Play::of(Action::Off, 2).hear(0, &ready(Power::Off)).hear(1, &ready(Power::Off));
+    play.hear(0, &going()).says(&["0 request", "1 request", "0 go", "0 wait", "1 go", "1 wait"]);
+}
+
+#[test]
+fn a_first_host_that_does_not_confirm_leaves_the_others_untold() {
+    let told = || {
+        let play = Play::of(Action::Off, 2).hear(0, &ready(Power::Off)).hear(1, &ready(Power::On));
+        play.says(&["0 request", "1 request", "0 go", "0 wait"])
+    };
+    // It had let go of its lock, and nobody else was told: the same can be asked anew.
+    let late = told().hear(0, &refused(Refusal::LateGo)).says(&[]);
+    assert_eq!(late.round.standing(), Standing::Again);
+    assert_eq!(late.round.give_up(), Outcome::Untouched(Why::TooLate));
+    told().lost(0).says(&[]).ends(Outcome::Unknown(Why::Lost(0)));
+    // Meanwhile the other one is kept waiting, and may have had enough.
+    told().later(WAIT_EVERY).says(&["0 wait", "1 wait"]);
+    let enough = told().hear(1, &refused(Refusal::NoGo));
+    assert_eq!(enough.round.standing(), Standing::Going);
+    enough.hear(0, &fenced(How::Absent)).says(&[]).ends(Outcome::Unknown(Why::Said(1)));
+    // A proof is a confirmation, too.
+    told().hear(0, &fenced(How::Absent)).says(&["1 go", "1 wait"]);
 }
 
 #[test]
@@ -178,6 +198,7 @@ fn a_hold_anywhere_stops_all_unless_the_node_is_off_everywhere() {
 fn after_go_everything_but_proof_by_all_is_unknown() {
     let gone = || {
         let play = Play::of(Action::Off, 2).hear(0, &ready(Power::On)).hear(1, &ready(Power::Off));
+        let play = play.hear(0, &going());
         assert_eq!(play.round.give_up(), Outcome::Unknown(Why::TooLate));
         play
     };
@@ -202,7 +223,10 @@ fn after_go_everything_but_proof_by_all_is_unknown() {
 
 #[test]
 fn a_shell_is_no_kill_unless_somebody_killed_the_node() {
-    let gone = || Play::of(Action::Off, 2).hear(0, &ready(Power::On)).hear(1, &ready(Power::On));
+    let gone = || {
+        let play = Play::of(Action::Off, 2).hear(0, &ready(Power::On)).hear(1, &ready(Power::On));
+        play.hear(0, &going())
+    };
     let shell = fenced(How::Shell);
     gone().hear(0, &shell).hear(1, &fenced(How::Absent)).ends(Outcome::Unknown(Why::Shell(0)));
     gone()
@@ -256,13 +280,16 @@ fn a_reset_is_powered_on_where_it_was_by_a_host_that_can() {
 
 #[test]
 fn what_is_left_off_anywhere_is_left_off_everywhere() {
-    Play::of(Action::Reset, 2)
-        .hear(0, &held(Power::Off, Hold::LeaveOff))
-        .hear(1, &ready(Power::On))
-        .says(&["0 request", "1 request", "0 go-off", "0 wait", "1 go-off", "1 wait"]);
+    for (hold, power) in [(Hold::LeaveOff, Power::On), (Hold::Forbid, Power::Off)] {
+        Play::of(Action::Reset, 2)
+            .hear(0, &held(Power::Off, hold))
+            .hear(1, &ready(power))
+            .hear(0, &going())
+            .says(&["0 request", "1 request", "0 go-off", "0 wait", "1 go-off", "1 wait"]);
+    }
     let text = Text::escaped("four resets in ten minutes");
     Play::of(Action::Reset, 1)
         .hear(0, &Body::Note { about: Note::LeftOff, text })
         .hear(0, &ready(Power::On))
-        .says(&["0 request", "0 go-off"]);
+        .says(&["0 request", "0 go"]);
 }

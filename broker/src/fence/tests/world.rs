@@ -129,6 +129,14 @@ impl Toolstack for World {
         self.on_destroy.borrow()(self, domid)
     }
 
+    fn pause(&self, _domid: u32) -> Result<(), ToolstackError> {
+        Ok(())
+    }
+
+    fn dump_command(&self, _domid: u32, _file: &Path) -> Vec<String> {
+        Vec::new()
+    }
+
     fn create_command(&self, _config: &Path) -> Vec<String> {
         Vec::new()
     }

@@ -1,0 +1,72 @@
+//! A core of the guest before it is killed, for whoever has to find out why it hung. Off unless
+//! broker.toml names a directory.
+//!
+//! It must never turn a kill into a failure: whatever goes wrong here is told, and the kill goes on.
+//! The guest is paused first, so that a node which was called silent does not go on beside its
+//! own picture; time and space are limited.
+
+use crate::command;
+use crate::host;
+use crate::lock::make_private_dir;
+use crate::settings::Dump;
+use crate::toolstack::Toolstack;
+use nix::sys::signal::Signal;
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+
+/// Limits the size of what a program writes, and is that program then (prlimit(1)).
+const PRLIMIT: &str = "/usr/bin/prlimit";
+
+/// Pauses the domain and writes its core. `name` is for the file.
+///
+/// # Errors
+/// A sentence that says why there is no core.
+pub fn dump(
+    wish: &Dump,
+    toolstack: &dyn Toolstack,
+    name: &str,
+    domid: u32,
+) -> Result<PathBuf, String> {
+    let file = wish.directory.join(format!("{name}.{domid}.core"));
+    has_room(wish)?;
+    toolstack.pause(domid).map_err(|error| format!("the domain was not paused: {error}"))?;
+    let written = write(wish, toolstack, domid, &file);
+    if written.is_err() {
+        // A piece of a core is of no use, and takes the room of the next one.
+        let _gone = fs::remove_file(&file);
+    }
+    written.map(|()| file)
+}
+
+fn has_room(wish: &Dump) -> Result<(), String> {
+    let directory = &wish.directory;
+    make_private_dir(directory)
+        .map_err(|error| format!("{} cannot be made: {error}", directory.display()))?;
+    let free = host::free_bytes(directory)?;
+    if free < wish.bytes() {
+        return Err(format!(
+            "{} has {} MiB free, and a core may take {} (dump_megabytes in broker.toml)",
+            directory.display(),
+            free >> 20,
+            wish.megabytes
+        ));
+    }
+    Ok(())
+}
+
+fn write(wish: &Dump, toolstack: &dyn Toolstack, domid: u32, file: &Path) -> Result<(), String> {
+    let limit = format!("--fsize={}", wish.bytes());
+    let dump = toolstack.dump_command(domid, file);
+    let mut args = vec![limit.as_str(), "--"];
+    args.extend(dump.iter().map(String::as_str));
+    let done = command::run(Path::new(PRLIMIT), &args, wish.time).map_err(|e| e.to_string())?;
+    if done.status.success() {
+        return Ok(());
+    }
+    if done.status.signal() == Some(Signal::SIGXFSZ as i32) {
+        let most = wish.megabytes;
+        return Err(format!("it is larger than {most} MiB (dump_megabytes in broker.toml)"));
+    }
+    Err(format!("{}: {}: {}", dump.join(" "), done.ending(), done.last_words()))
+}

@@ -1,0 +1,63 @@
+//! Records as they come into a journal of their own; syslog may hear of them or not.
+
+use super::*;
+
+fn recorder(dir: &Path) -> Recorder {
+    let cluster = ClusterName::parse("alpha").unwrap();
+    let mut recorder = Recorder::new(dir, &dir.join("run"), Some(&cluster));
+    recorder.known.caller = Some("node node1".to_owned());
+    recorder
+}
+
+fn records(dir: &Path) -> Vec<Record> {
+    let text = std::fs::read_to_string(dir.join("alpha.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_flood_is_stored_in_part_and_a_kill_amidst_it_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..100 {
+        let mut refused = recorder(dir.path());
+        let _ = refused.record(Event::Refused, Severe::Warning, "not-yours", "no such node");
+        refused.finish();
+    }
+    let stored = usize::try_from(xen_fence_protocol::STORED_PER_WINDOW).unwrap();
+    assert_eq!(records(dir.path()).len(), stored);
+    let mut kills = recorder(dir.path());
+    for _ in 0..100 {
+        let _ = kills.record(Event::Intent, Severe::Notice, "killing", "");
+        let _ = kills.record(Event::Outcome, Severe::Error, "dying", "");
+    }
+    assert_eq!(records(dir.path()).len(), stored + 200);
+}
+
+#[test]
+fn each_record_says_which_broker_wrote_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut one = recorder(dir.path());
+    let _ = one.record(Event::Answer, Severe::Notice, "answered", "");
+    let record = records(dir.path()).remove(0);
+    assert_eq!(record.pid, i32::try_from(std::process::id()).ok());
+    assert_eq!(record.started, start_of(record.pid.unwrap()));
+}
+
+#[test]
+fn what_was_cut_short_is_said_to_who_asks_for_its_node() {
+    let dir = tempfile::tempdir().unwrap();
+    for (node, hears) in [("node2", 1), ("node3", 0)] {
+        let mut dead = recorder(dir.path());
+        dead.known.boot = "earlier".to_owned();
+        dead.known.request = Some("c0ffee".to_owned());
+        dead.known.action = Some("reset".to_owned());
+        dead.known.node = Some("node2".to_owned());
+        assert_eq!(dead.record(Event::Intent, Severe::Notice, "killing", ""), [""; 0]);
+        let mut next = recorder(dir.path());
+        next.known.node = Some(node.to_owned());
+        let said = next.record(Event::Answer, Severe::Notice, "answered", "");
+        assert_eq!(said.len(), hears, "{said:?}");
+        assert!(said.iter().all(|said| said.starts_with("dom0 was booted anew")), "{said:?}");
+    }
+    let closed = |record: &Record| record.event == Some(Event::Closed);
+    assert_eq!(records(dir.path()).into_iter().filter(closed).count(), 2);
+}

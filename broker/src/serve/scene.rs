@@ -1,0 +1,76 @@
+//! A fence while it goes on, as the agent and the rest of the cluster see it.
+
+use super::case::{Case, Work};
+use crate::acl::Node;
+use crate::clock::Clock;
+use crate::dump::dump;
+use crate::fence::Witness;
+use crate::journal::Event;
+use crate::lock::Lock;
+use crate::session::{Heard, Session};
+use crate::sight::Sight;
+use crate::syslog::Severe;
+use std::path::PathBuf;
+use std::time::Duration;
+use xen_fence_protocol::{Body, ClientLine, LOOK_BY, Note, PROOF, Power, READY_SILENCE, Text};
+
+/// Writes the guest's core, where the host wants one. The kill goes on whatever comes of it.
+pub(super) fn dump_core(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, sight: &Sight) {
+    let living = sight.rows.iter().find(|sighted| sighted.row.lives());
+    let (Some(wish), Some(living)) = (&work.dump, living) else { return };
+    let name = format!("{}-{}", work.cluster, node.name().lower());
+    case.note(Note::Progress, "its core is written first");
+    let (severe, result, text) = match dump(wish, work.host.toolstack, &name, living.row.domid) {
+        Ok(file) => (Severe::Notice, "dumped", format!("its core is {}", file.display())),
+        Err(why) => (Severe::Warning, "not dumped", format!("there is no core of it: {why}")),
+    };
+    case.record(Event::Note, severe, result, &text);
+    case.recorder.passed("dumped");
+}
+
+/// An agent that has more dom0s to hear asks to look again when all have answered: a domain can
+/// migrate between two answers. It announces that with a `wait` behind its `go`, and goes on to say
+/// it while others prove. The power-on waits for it, and not for an agent that died.
+pub(super) fn second_look(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, powers_on: bool) {
+    let is_wait =
+        |heard: &Heard| matches!(heard, Heard::Line(ClientLine::Wait(id)) if *id == work.id);
+    let clock = work.host.clock;
+    let until = clock.now().after(LOOK_BY);
+    let mut heard = case.session.hear(Duration::ZERO);
+    while is_wait(&heard) {
+        heard = case.session.hear(READY_SILENCE.min(clock.left_until(until)));
+    }
+    if !matches!(heard, Heard::Line(ClientLine::Look(id)) if id == work.id) {
+        return;
+    }
+    let power = work.host.look(node).map_or(Power::Unknown, |sight| {
+        // The power-on that this request has planned is no reason for doubt: it waits for this.
+        if powers_on { sight.power(&work.host) } else { work.power(node, &sight) }
+    });
+    case.session.say(Body::Seen { node: node.name().clone(), power });
+}
+
+/// The fence as the rest of the world sees it: its lock and its words to the agent.
+pub(super) struct Scene<'a, 'fd> {
+    pub(super) session: &'a mut Session<'fd>,
+    pub(super) clock: &'a dyn Clock,
+    /// The cluster's lock.
+    pub(super) path: PathBuf,
+    pub(super) lock: Option<Lock>,
+}
+
+impl Witness for Scene<'_, '_> {
+    fn harmless(&mut self) {
+        self.lock = None;
+    }
+
+    fn killing_again(&mut self) {
+        // Whoever holds it does so for seconds. A lock that cannot be had stops no kill.
+        let deadline = self.clock.now().after(PROOF);
+        self.lock = Lock::take(&self.path, self.clock, deadline, || false).ok().flatten();
+    }
+
+    fn waiting_for(&mut self, text: &str) {
+        self.session.say(Body::Note { about: Note::Progress, text: Text::escaped(text) });
+    }
+}
