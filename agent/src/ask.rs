@@ -1,4 +1,4 @@
-//! One dom0 asked from beginning to end: resolve, connect, host key, login, conversation; and again
+//! One dom0 asked for anything but a fence, from beginning to end: resolve, connect, host key, login, conversation; and again
 //! with the same request while that can help and nothing can have happened.
 //!
 //! Read top to bottom, [`attempt`] is the order of what is proven to whom: the host is who it
@@ -8,33 +8,28 @@ use crate::client::{self, Success, Terms, Told};
 use crate::clock::{Deadline, Moment};
 use crate::course::{Course, Watch};
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Kind, Retry};
-use crate::identity::Identity;
-use crate::known_hosts::{KnownHosts, Pins};
+use crate::error::{Error, Kind};
+use crate::fence::Stands;
+use crate::kept_id::KeptId;
 use crate::phase::{Phase, Phases};
-use crate::public_key::PublicKey;
-use crate::resolve::{Source, resolve};
-use crate::transport::ssh::{Ssh, is_hash_of};
-use crate::transport::tcp;
-use std::net::SocketAddr;
+use crate::reach::{Means, Patience, Reached, reach};
+use crate::targets::Target;
+use std::cell::RefCell;
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 use xen_fence_protocol::{Action, GO_BY, Request};
-
-/// How long it is tried again where somebody answered that nobody is there.
-const SOON: Duration = Duration::from_secs(10);
 
 /// What all dom0s are asked, and with what.
 #[derive(Debug)]
 pub(crate) struct Ask<'a> {
     /// The request; every attempt carries its id, so that dom0 takes them for one.
     pub(crate) request: &'a Request,
-    /// Our key.
-    pub(crate) identity: &'a Identity,
-    /// The hosts' keys.
-    pub(crate) known_hosts: &'a KnownHosts,
+    /// Our key, and the hosts' keys.
+    pub(crate) means: &'a Arc<Means>,
     /// When the request was made.
     pub(crate) begun: Moment,
+    /// The request's id, and what is known of it.
+    pub(crate) kept: &'a RefCell<KeptId>,
 }
 
 /// What came of asking one dom0.
@@ -52,54 +47,56 @@ pub(crate) struct Answer {
     pub(crate) stuck_in: Option<Phase>,
     /// How many attempts it took.
     pub(crate) attempts: u32,
+    /// How far it came, if it was asked for a fence.
+    pub(crate) stands: Option<Stands>,
     /// How it ended.
     pub(crate) end: Result<Success, Error>,
 }
 
-/// Asks one dom0.
+/// Asks one dom0, by whichever of the ways to it answers first.
 pub(crate) fn ask(
-    endpoint: &Endpoint,
+    target: &Target,
     ask: &Ask<'_>,
     deadline: Deadline,
     watch: &mut dyn Watch,
 ) -> Answer {
     let action = ask.request.action();
-    // No attempt begins when its `go` could not be said any more.
-    let last_start = if action.waits_for_go() {
-        deadline.or_earlier(Deadline::at(ask.begun.plus(GO_BY)))
-    } else {
-        deadline
-    };
-    let soon = last_start.or_earlier(Deadline::after(SOON));
+    let patience = Patience::new(action, ask.begun, deadline);
     let mut attempts = 0_u32;
     let mut before: Option<Error> = None;
+    let mut unknown: Option<Error> = None;
+    let mut endpoint = target.first.clone();
     loop {
         attempts = attempts.saturating_add(1);
         let mut told = Told::default();
         let mut course = Course::new(watch);
-        let end = attempt(endpoint, ask, deadline, &mut told, &mut course);
+        let end = attempt(target, ask, deadline, &mut endpoint, &mut told, &mut course);
         let (phases, stuck_in) = course.finish();
-        let pause = jitter();
+        let end = end.map_err(|error| still_unknown(error, &unknown, ask));
         let again = match &end {
             // A rehearsal reports what it meets.
-            Ok(_) => false,
-            Err(_) if action == Action::Check => false,
-            Err(error) => {
-                let until = match error.retry {
-                    Retry::Never => None,
-                    Retry::Soon => soon.left(),
-                    Retry::UntilDeadline => last_start.left(),
-                };
-                until.is_some_and(|left| left > pause)
-            }
+            Err(error) if action != Action::Check => patience.after(error),
+            Ok(_) | Err(_) => None,
         };
-        if !again {
+        let Some(pause) = again else {
             let end = end.map_err(|error| with_history(error, attempts, before));
-            let (request, endpoint) = (ask.request.clone(), endpoint.clone());
-            return Answer { request, endpoint, told, phases, stuck_in, attempts, end };
-        }
+            let request = ask.request.clone();
+            return Answer {
+                request,
+                endpoint,
+                told,
+                phases,
+                stuck_in,
+                attempts,
+                stands: None,
+                end,
+            };
+        };
         if let Err(error) = end {
             watch.retries(&error);
+            if error.kind == Kind::Unknown && unknown.is_none() {
+                unknown = Some(error.clone());
+            }
             before = Some(error);
         }
         thread::sleep(pause);
@@ -107,105 +104,45 @@ pub(crate) fn ask(
 }
 
 fn attempt(
-    endpoint: &Endpoint,
+    target: &Target,
     ask: &Ask<'_>,
     deadline: Deadline,
+    endpoint: &mut Endpoint,
     told: &mut Told,
     course: &mut Course<'_>,
 ) -> Result<Success, Error> {
-    course.begin(Phase::Resolve);
-    let (source, addresses) = resolve(endpoint, deadline)?;
-    course.end(match source {
-        Source::Literal => "an address",
-        Source::HostsFile => "from /etc/hosts",
-        Source::Resolver => "by the resolver",
-    });
-
-    let pins = ask.known_hosts.find(endpoint, &is_hash_of);
-    for line in pins.broken_lines() {
-        course.detail(&format!("broken line left out: {line}"));
-    }
-    if let Some(error) = pins.unusable() {
-        return Err(error);
-    }
-    let mut ssh = meet(endpoint, &addresses, &pins, deadline, course)?;
+    let Reached { mut ssh, endpoint: way, .. } = reach(target, ask.means, deadline, course)?;
+    endpoint.clone_from(&way);
 
     course.begin(Phase::Login);
-    ssh.login(&endpoint.account, ask.identity, deadline)?;
-    course.end(&format!("{} with {}", endpoint.account, ask.identity.name()));
+    let identity = &ask.means.identity;
+    ssh.login(&way.account, identity, deadline)?;
+    course.end(&format!("{} with {}", way.account, identity.name()));
 
     course.begin(Phase::Channel);
     let mut talk = ssh.open(deadline)?;
     course.end("");
 
-    let terms = Terms { request: ask.request, begun: ask.begun, go_by: GO_BY, deadline };
+    let (request, begun, kept) = (ask.request, ask.begun, ask.kept);
+    let terms = Terms { request, begun, go_by: GO_BY, deadline, kept };
     client::converse(&mut talk, &terms, told, course)
 }
 
-/// Connects and makes sure that it is the host that known_hosts knows.
-fn meet(
-    endpoint: &Endpoint,
-    addresses: &[SocketAddr],
-    pins: &Pins,
-    deadline: Deadline,
-    course: &mut Course<'_>,
-) -> Result<Ssh, Error> {
-    course.begin(Phase::Connect);
-    let tcp = tcp::connect(&endpoint.known_as(), addresses, deadline)?;
-    course.end(&tcp.peer_addr().map_or_else(|_| String::new(), |address| address.to_string()));
-
-    course.begin(Phase::KeyExchange);
-    let Some(algorithms) = pins.algorithms() else {
-        return Err(introduce(tcp, pins, deadline));
-    };
-    match Ssh::exchange_keys(tcp, &algorithms, deadline) {
-        Ok((ssh, offered)) => {
-            let line = pins.judge(&offered)?;
-            course.end(&format!(
-                "{} {} as at {line}; {}",
-                offered.kind(),
-                offered.fingerprint(),
-                ssh.methods()
-            ));
-            Ok(ssh)
+/// Once `go` may have been heard, what another attempt meets does not make its outcome known; unless
+/// it is told what that was.
+pub(crate) fn still_unknown(error: Error, unknown: &Option<Error>, ask: &Ask<'_>) -> Error {
+    match unknown {
+        Some(unknown) if ask.kept.borrow().is_unheard() && error.kind != Kind::Unknown => {
+            let mut known = unknown.clone().hint(format!("asked again since: {error}"));
+            known.retry = error.retry;
+            known
         }
-        // It has no key of the recorded types: find out which it has, for the refusal.
-        Err(error) if error.kind == Kind::HostKey => {
-            let tcp = tcp::connect(&endpoint.known_as(), addresses, deadline);
-            Err(tcp.map_or(error, |tcp| introduce(tcp, pins, deadline)))
-        }
-        Err(error) => Err(error),
+        Some(_) | None => error,
     }
 }
 
-/// Exchanges keys with a host that is going to be refused, to say what it offered.
-fn introduce(tcp: std::net::TcpStream, pins: &Pins, deadline: Deadline) -> Error {
-    match Ssh::exchange_keys(tcp, &Pins::every_algorithm(), deadline) {
-        Ok((_, offered)) => refusal(pins, &offered),
-        Err(error) => error,
-    }
-}
-
-fn refusal(pins: &Pins, offered: &PublicKey) -> Error {
-    match pins.judge(offered) {
-        Err(error) => error,
-        // It was not offered when only the recorded types were asked for: nobody honest does that.
-        Ok(line) => Error::new(
-            Kind::HostKey,
-            format!(
-                "the host shows the key recorded at {line} only now and then; nothing was sent"
-            ),
-        ),
-    }
-}
-
-/// 0.1 to 0.6 s, so that nodes that lost the same dom0 do not come back in step.
-fn jitter() -> Duration {
-    let random = getrandom::u32().unwrap_or(0);
-    Duration::from_millis(u64::from(random % 501).saturating_add(100))
-}
-
-fn with_history(error: Error, attempts: u32, before: Option<Error>) -> Error {
+/// Says what came before, where that was something else.
+pub(crate) fn with_history(error: Error, attempts: u32, before: Option<Error>) -> Error {
     match before {
         None => error,
         Some(before) if before.message == error.message => {

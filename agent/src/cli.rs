@@ -31,10 +31,18 @@ pub(crate) struct Cli {
     ///
     /// The account is your cluster's on that dom0, such as fence-alpha; agent.toml can name the one
     /// for a dom0 that is given without. An IPv6 address stands in brackets. The port is 22 unless
-    /// named. Given here, those of agent.toml do not count. With several, on starts NODE only if all
-    /// of them say that it is off; off and reset take one only, as yet.
+    /// named. Given here, those of agent.toml do not count. With several, off and reset ask all of
+    /// them, and fail if one does not answer; on starts NODE only if all say that it is off.
     #[arg(long, value_name = "[ACCOUNT@]HOST[:PORT]")]
     pub(crate) dom0: Vec<String>,
+
+    /// I know that this dom0 is down, and that NODE does not run there; may be given several times
+    ///
+    /// For off and reset. The dom0 is not asked, and its answer is not waited for. The statement goes
+    /// on record at every dom0 that is asked. If it is wrong, NODE may live on there beside its
+    /// successor, and write to the same disk: look at the machine before you make it.
+    #[arg(long, value_name = "HOST")]
+    pub(crate) confirmed_down: Vec<String>,
 
     /// The private key of this node; nobody but its owner may be able to read it
     #[arg(long, value_name = "FILE")]
@@ -101,15 +109,20 @@ fn after_long_help() -> String {
            xen-fence reset node2              kill node2, prove it, start it again\n  \
            xen-fence -v off node2             kill only; show each phase with its time\n  \
            xen-fence status node2 --json      for programs\n  \
-           xen-fence list --dom0 fence-alpha@192.168.2.1:2422 --identity ./key\n\n\
+           xen-fence list --dom0 fence-alpha@192.168.2.1:2422 --identity ./key\n  \
+           xen-fence off node2 --confirmed-down xen2\n  \
+           \x20                                  xen2 is switched off; ask the others\n\n\
          Exit codes:\n{}\n\n\
          Files:\n  \
-           /etc/xen-fence/agent.toml          dom0, identity, known_hosts and timeout\n  \
+           /etc/xen-fence/agent.toml          dom0, pins, identity, known_hosts and timeout\n  \
            /etc/xen-fence/id_ed25519          this node's private key\n  \
-           /etc/xen-fence/known_hosts         dom0's host key; else /etc/ssh/ssh_known_hosts\n\n\
+           /etc/xen-fence/known_hosts         dom0's host key; else /etc/ssh/ssh_known_hosts\n  \
+           /run/xen-fence-agent/              ids of requests whose answer was not heard; another\n  \
+           \x20                                  user than root: $XDG_RUNTIME_DIR/xen-fence/\n\n\
          Until dom0 has been told to go, a connection that breaks is tried again with the same\n\
          request (one that is refused for 10 s), and Ctrl-C leaves nothing behind. After that,\n\
-         dom0 finishes and records what it began.\n\
+         dom0 finishes and records what it began; the same call within two minutes hears what\n\
+         became of it, and does not kill again.\n\
          A dom0 given by a name that is not in /etc/hosts needs a resolver that answers.",
         Exit::table()
     )

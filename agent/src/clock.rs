@@ -17,9 +17,25 @@ impl Moment {
         Self(clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::MAX, Duration::from))
     }
 
+    /// So many milliseconds after the machine was started.
+    #[cfg(test)]
+    pub(crate) const fn of_millis(millis: u64) -> Self {
+        Self(Duration::from_millis(millis))
+    }
+
+    /// The time from an earlier moment to this one.
+    pub(crate) const fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// How long ago this was.
     pub(crate) fn elapsed(self) -> Duration {
         Self::now().0.saturating_sub(self.0)
+    }
+
+    /// Milliseconds since the machine was started.
+    pub(crate) fn millis(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// The moment so much later.
@@ -48,6 +64,16 @@ impl Deadline {
     #[must_use]
     pub(crate) fn or_earlier(self, other: Self) -> Self {
         Self(self.0.min(other.0))
+    }
+
+    /// The moment.
+    pub(crate) const fn moment(self) -> Moment {
+        self.0
+    }
+
+    /// Whether it has passed at a moment.
+    pub(crate) fn is_past(self, now: Moment) -> bool {
+        now >= self.0
     }
 
     /// The time that is left; none once it has passed.

@@ -8,10 +8,11 @@ use crate::endpoint::{Endpoint, is_account};
 use crate::error::{Error, Kind};
 use crate::secure_file::{self, Privacy};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Spanned;
-use xen_fence_protocol::AGENT_DEADLINE;
+use xen_fence_protocol::{AGENT_DEADLINE, NodeName};
 
 const AGENT_TOML: &str = "/etc/xen-fence/agent.toml";
 const IDENTITY: &str = "/etc/xen-fence/id_ed25519";
@@ -26,6 +27,8 @@ const LONGEST_TIMEOUT: u64 = 3600;
 pub(crate) struct Settings {
     /// The dom0s to ask, in their order; at least one.
     pub(crate) dom0s: Vec<Endpoint>,
+    /// The dom0s that a node can run on, by their names; each is one of those above.
+    pub(crate) pins: BTreeMap<NodeName, Vec<String>>,
     /// The key file.
     pub(crate) identity: PathBuf,
     /// The known_hosts file.
@@ -63,6 +66,19 @@ impl Settings {
         }) {
             return Err(Error::new(Kind::Usage, format!("{again} is named twice")));
         }
+        // A name with a slip in it would take a dom0 out of those that have to answer.
+        for (node, hosts) in &file.pins {
+            let strange = |host: &&String| !dom0s.iter().any(|dom0| dom0.is_called(host));
+            if let Some(host) = hosts.iter().find(strange) {
+                return Err(Error::new(
+                    Kind::Config,
+                    format!(
+                        "{node} is pinned to {host}, which is none of the dom0s that are asked"
+                    ),
+                )
+                .hint("in [pins], write a dom0 as its host stands in `dom0` or in --dom0"));
+            }
+        }
         let known_hosts = || {
             let own = Path::new(KNOWN_HOSTS);
             if own.exists() || !Path::new(SSH_KNOWN_HOSTS).exists() {
@@ -73,6 +89,7 @@ impl Settings {
         };
         Ok(Self {
             dom0s,
+            pins: file.pins,
             identity: cli.identity.clone().or(file.identity).unwrap_or_else(|| IDENTITY.into()),
             known_hosts: cli.known_hosts.clone().or(file.known_hosts).unwrap_or_else(known_hosts),
             timeout: cli.timeout.or(file.timeout).map_or(AGENT_DEADLINE, Duration::from_secs),
@@ -89,6 +106,8 @@ struct Written {
     identity: Option<Spanned<PathBuf>>,
     known_hosts: Option<Spanned<PathBuf>>,
     timeout: Option<Spanned<u64>>,
+    #[serde(default)]
+    pins: BTreeMap<Spanned<String>, Spanned<Vec<String>>>,
 }
 
 /// The file, as it is meant.
@@ -99,6 +118,7 @@ struct File {
     identity: Option<PathBuf>,
     known_hosts: Option<PathBuf>,
     timeout: Option<u64>,
+    pins: BTreeMap<NodeName, Vec<String>>,
 }
 
 impl File {
@@ -143,7 +163,24 @@ impl File {
             let why = format!("the timeout is not from 1 to {LONGEST_TIMEOUT} seconds");
             return Err(at(Some(timeout.span().start), &why));
         }
+        let mut pins = BTreeMap::new();
+        for (name, hosts) in written.pins {
+            let start = Some(name.span().start);
+            let node = NodeName::parse(name.get_ref())
+                .map_err(|error| at(start, &format!("this is not a node: {error}")))?;
+            if hosts.get_ref().is_empty() {
+                let why = "a node that can run on no dom0 needs no pin: leave the line out";
+                return Err(at(Some(hosts.span().start), why));
+            }
+            if pins.insert(node, hosts.into_inner()).is_some() {
+                return Err(at(
+                    start,
+                    "this node is pinned twice; case does not count in its name",
+                ));
+            }
+        }
         Ok(Self {
+            pins,
             dom0s: dom0s?,
             account,
             identity: absolute(written.identity)?,
@@ -175,92 +212,4 @@ fn cite(path: &Path, text: &str, start: Option<usize>, why: &str) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parse(text: &str) -> Result<File, Error> {
-        File::parse(text, Path::new("/a.toml"))
-    }
-
-    #[test]
-    fn a_whole_file() {
-        let file = parse(
-            "dom0 = [\"fence-alpha@xen1:2422\", \"fence-alpha@[fd00::1]\"]\n\
-             identity = \"/k\"\nknown_hosts = \"/h\"\ntimeout = 20\n",
-        )
-        .unwrap();
-        assert_eq!(file.dom0s.len(), 2);
-        assert_eq!(file.identity.as_deref(), Some(Path::new("/k")));
-        assert_eq!(file.known_hosts.as_deref(), Some(Path::new("/h")));
-        assert_eq!(file.timeout, Some(20));
-        assert!(parse("").unwrap().dom0s.is_empty());
-    }
-
-    #[test]
-    fn the_example_is_sound_and_has_every_key() {
-        let example = include_str!("../agent.toml");
-        parse(example).unwrap();
-        let uncommented: String = example
-            .lines()
-            .map(|line| line.strip_prefix("#= ").unwrap_or(line))
-            .map(|line| format!("{line}\n"))
-            .collect();
-        let file = parse(&uncommented).unwrap();
-        assert!(!file.dom0s.is_empty());
-        assert!(file.identity.is_some() && file.known_hosts.is_some() && file.timeout.is_some());
-        assert!(file.account.is_some());
-    }
-
-    #[test]
-    fn errors_have_line_column_and_caret() {
-        for (text, start, why, caret) in [
-            ("timeout = 20\ndom = []\n", "/a.toml:2:1: ", "unknown field", "\n  dom = []\n  ^"),
-            ("dom0 = [\"xen1\"]", "/a.toml:1:9: ", "the account is missing", "\n          ^"),
-            ("account = \"a b\"", "/a.toml:1:11: ", "not a user name", "^"),
-            ("timeout = 0", "/a.toml:1:11: ", "from 1 to 3600", "^"),
-            ("timeout = \"x\"", "/a.toml:1:11: ", "invalid type", "^"),
-            ("identity = \"k\"", "/a.toml:1:12: ", "begin with a /", "^"),
-            ("a = ", "/a.toml:1:", "", "^"),
-            ("timeout = 1\ntimeout = 2", "/a.toml:2:1: ", "duplicate", "^"),
-        ] {
-            let error = parse(text).unwrap_err();
-            assert_eq!(error.kind, Kind::Config);
-            assert!(error.message.starts_with(start), "{text}: {error}");
-            assert!(error.message.contains(why), "{text}: {error}");
-            assert!(error.message.ends_with(caret), "{text}: {error}");
-        }
-    }
-
-    #[test]
-    fn the_account_fills_a_dom0_without_one() {
-        let file = parse("account = \"fence-alpha\"\ndom0 = [\"xen1:2422\", \"b@xen2\"]").unwrap();
-        let expected =
-            ["fence-alpha@xen1:2422", "b@xen2"].map(|dom0| Endpoint::parse(dom0).unwrap());
-        assert_eq!(file.dom0s, expected);
-    }
-
-    #[test]
-    fn the_command_line_wins() {
-        use clap::Parser;
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("agent.toml");
-        std::fs::write(&path, "dom0 = [\"a@x\"]\nidentity = \"/k\"\ntimeout = 20\n").unwrap();
-        let config = path.to_str().unwrap();
-        let load = |more: &[&str]| {
-            let line = [&["xen-fence", "list", "--config", config], more].concat();
-            Settings::load(&Cli::try_parse_from(line).unwrap())
-        };
-        let settings = load(&[]).unwrap();
-        assert_eq!(settings.timeout, Duration::from_secs(20));
-        assert_eq!(settings.identity, Path::new("/k"));
-        let settings = load(&["--timeout", "3", "--dom0", "b@y", "--identity", "o"]).unwrap();
-        assert_eq!(settings.timeout, Duration::from_secs(3));
-        assert_eq!(settings.identity, Path::new("o"));
-        assert_eq!(settings.dom0s, [Endpoint::parse("b@y").unwrap()]);
-        assert_eq!(load(&["--dom0", "y"]).unwrap_err().kind, Kind::Usage);
-        assert_eq!(load(&["--dom0", "a@y", "--dom0", "a@y:22"]).unwrap_err().kind, Kind::Usage);
-        std::fs::remove_file(&path).unwrap();
-        let error = load(&[]).unwrap_err();
-        assert!(error.message.contains("does not exist"), "{error}");
-    }
-}
+mod tests;

@@ -49,6 +49,17 @@ impl<'a> Course<'a> {
         }
     }
 
+    /// Makes phases that ended elsewhere its own.
+    pub(crate) fn take_over(&mut self, phases: Phases, news: Vec<News>) {
+        self.current = None;
+        for (phase, took) in phases.iter() {
+            self.phases.push(phase, took);
+        }
+        for one in news {
+            one.to(self.watch);
+        }
+    }
+
     /// Passes on a warning.
     pub(crate) fn warn(&mut self, text: &str) {
         self.watch.warns(text);
@@ -67,5 +78,59 @@ impl<'a> Course<'a> {
     /// The phases that ended, and the one that did not.
     pub(crate) fn finish(self) -> (Phases, Option<Phase>) {
         (self.phases, self.current.map(|(phase, _)| phase))
+    }
+}
+
+/// Something that one who watches is told, to be passed on from one thread to another.
+#[derive(Debug)]
+pub(crate) enum News {
+    Begins(Phase),
+    Ended(Phase, Duration, String),
+    Retries(Error),
+    Warns(String),
+    Tells(String),
+    Details(String),
+}
+
+impl News {
+    /// Tells it to somebody else.
+    pub(crate) fn to(self, watch: &mut dyn Watch) {
+        match self {
+            Self::Begins(phase) => watch.begins(phase),
+            Self::Ended(phase, took, detail) => watch.ended(phase, took, &detail),
+            Self::Retries(error) => watch.retries(&error),
+            Self::Warns(text) => watch.warns(&text),
+            Self::Tells(text) => watch.tells(&text),
+            Self::Details(text) => watch.details(&text),
+        }
+    }
+}
+
+/// Watches and passes on what it is told, without judging it.
+pub(crate) struct Relay<F>(pub(crate) F);
+
+impl<F: FnMut(News)> Watch for Relay<F> {
+    fn begins(&mut self, phase: Phase) {
+        self.0(News::Begins(phase));
+    }
+
+    fn ended(&mut self, phase: Phase, took: Duration, detail: &str) {
+        self.0(News::Ended(phase, took, detail.to_owned()));
+    }
+
+    fn retries(&mut self, error: &Error) {
+        self.0(News::Retries(error.clone()));
+    }
+
+    fn warns(&mut self, text: &str) {
+        self.0(News::Warns(text.to_owned()));
+    }
+
+    fn tells(&mut self, text: &str) {
+        self.0(News::Tells(text.to_owned()));
+    }
+
+    fn details(&mut self, text: &str) {
+        self.0(News::Details(text.to_owned()));
     }
 }

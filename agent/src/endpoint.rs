@@ -3,6 +3,7 @@
 //! The form is strict: what is not clearly an endpoint is refused with a sentence that shows how
 //! to write it.
 
+use crate::resolve::without_asking;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -110,6 +111,29 @@ impl Endpoint {
         Ok(Self { account: account.to_owned(), host, port })
     }
 
+    /// Whether people call this host so: by the name or address that stands here, by the name's
+    /// first part, or by a name that /etc/hosts has for its address.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        let name = name.trim_matches(['[', ']']).to_ascii_lowercase();
+        let written = self.host.to_string();
+        if written == name || self.first_label() == Some(name.as_str()) {
+            return true;
+        }
+        let (Ok(theirs), Ok(ours)) = (name.parse::<IpAddr>(), written.parse::<IpAddr>()) else {
+            let addresses = |host: &Host| without_asking(host).1;
+            let theirs = addresses(&name.parse().map_or_else(|_| Host::Name(name), Host::Address));
+            return addresses(&self.host).iter().any(|address| theirs.contains(address));
+        };
+        theirs == ours
+    }
+
+    fn first_label(&self) -> Option<&str> {
+        match &self.host {
+            Host::Name(name) => name.split('.').next(),
+            Host::Address(_) => None,
+        }
+    }
+
     /// The name under which known_hosts has this host: `host` on port 22, else `[host]:port`.
     pub(crate) fn known_as(&self) -> String {
         if self.port == DEFAULT_PORT {
@@ -176,6 +200,28 @@ mod tests {
             assert_eq!(endpoint.to_string(), shown);
             assert_eq!(endpoint.known_as(), known);
             assert_eq!(Endpoint::parse(shown), Ok(endpoint), "shown form reads back");
+        }
+    }
+
+    #[test]
+    fn a_host_is_called_by_any_of_its_names() {
+        for (text, name, expected) in [
+            ("a@xen1", "xen1", true),
+            ("a@xen1", "XEN1", true),
+            ("a@xen1", "xen", false),
+            ("a@xen1.example.org:2422", "xen1", true),
+            ("a@xen1.example.org", "xen1.example.org", true),
+            ("a@xen1.example.org", "example.org", false),
+            ("a@192.0.2.1:2422", "192.0.2.1", true),
+            ("a@192.0.2.1", "192", false),
+            ("a@[fd00:0::1]:2422", "fd00::1", true),
+            ("a@[fd00::1]", "[FD00:0::1]", true),
+            ("a@127.0.0.1", "localhost", true),
+            ("a@localhost", "127.0.0.1", true),
+            ("a@192.0.2.1", "localhost", false),
+            ("a@xen1", "", false),
+        ] {
+            assert_eq!(Endpoint::parse(text).unwrap().is_called(name), expected, "{text} {name}");
         }
     }
 

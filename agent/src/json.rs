@@ -3,6 +3,7 @@
 use crate::ask::Answer;
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::fence::stands;
 use crate::verdict::Verdict;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -24,6 +25,8 @@ pub(crate) fn of_verdict(
         "exit": verdict.exit.code(),
         "exit_word": verdict.exit.word(),
         "ms": to_millis(total),
+        "confirmed_down": request.confirmed_down().iter().map(ToString::to_string)
+            .collect::<Vec<_>>(),
         "warnings": verdict.warnings,
         "errors": verdict.errors.iter().map(error_object).collect::<Vec<_>>(),
         "findings": verdict.findings.iter().map(|finding| json!({
@@ -60,6 +63,7 @@ fn of_answer(answer: &Answer) -> Value {
         "dom0": told.dom0.as_ref().map(ToString::to_string),
         "broker": told.broker.as_ref().map(ToString::to_string),
         "attempts": answer.attempts,
+        "stands": answer.stands.map(stands),
         "phases": phases,
         "stuck_in": answer.stuck_in.filter(|_| answer.end.is_err()).map(|phase| phase.word()),
         "nodes": told.seen.iter().map(|(node, power)| json!({

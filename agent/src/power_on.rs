@@ -6,15 +6,15 @@
 
 use crate::ask::Answer;
 use crate::clock::Deadline;
-use crate::endpoint::Endpoint;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
+use crate::targets::Target;
 use crate::verdict::{self, Verdict};
 use std::slice;
 use xen_fence_protocol::{Action, Failure, NodeName, Power, Refusal, Request, RequestId};
 
 /// Asks one dom0, from beginning to end.
-pub(crate) type AskOne<'a> = dyn FnMut(&Endpoint, &Request, Deadline) -> Answer + 'a;
+pub(crate) type AskOne<'a> = dyn FnMut(&Target, &Request, Deadline) -> Answer + 'a;
 
 /// A fresh id: a request with it is a new one to every dom0.
 ///
@@ -28,12 +28,13 @@ pub(crate) fn fresh_id() -> Result<RequestId, Error> {
     Ok(RequestId::from_bits(u128::from_be_bytes(id)))
 }
 
-/// Starts the node on the first dom0 that can, if all say that it is off.
+/// Starts the node on the first dom0 that can, if all say that it is off. The order is the caller's;
+/// agents that have one and the same never start a node twice.
 ///
 /// # Errors
 /// A request could not be made. Whatever dom0 did or said is in the verdict.
 pub(crate) fn power_on(
-    dom0s: &[Endpoint],
+    dom0s: &[Target],
     node: &NodeName,
     deadline: Deadline,
     ask: &mut AskOne<'_>,
@@ -41,22 +42,22 @@ pub(crate) fn power_on(
     let mut answers = Vec::new();
     let count = u32::try_from(dom0s.len()).unwrap_or(u32::MAX);
     // The start gets a share of the time as well.
-    for (endpoint, to_ask) in dom0s.iter().zip((1..=count).rev()) {
+    for (target, to_ask) in dom0s.iter().zip((1..=count).rev()) {
         let share = deadline.left().unwrap_or_default() / to_ask.saturating_add(1);
         let until = Deadline::after(share).or_earlier(deadline);
-        answers.push(ask(endpoint, &request(Action::Status, node)?, until));
+        answers.push(ask(target, &request(Action::Status, node)?, until));
     }
     if let Some(verdict) = forbids_start(&answers, node) {
         return Ok((answers, verdict));
     }
 
     let mut failures: Vec<Error> = Vec::new();
-    for (at, endpoint) in dom0s.iter().enumerate() {
+    for (at, target) in dom0s.iter().enumerate() {
         if deadline.left().is_none() {
-            failures.push(too_late(endpoint, node));
+            failures.push(too_late(target, node));
             break;
         }
-        let answer = ask(endpoint, &request(Action::On, node)?, deadline);
+        let answer = ask(target, &request(Action::On, node)?, deadline);
         let Err(error) = &answer.end else {
             let mut verdict = verdict::judge(&answer.request, slice::from_ref(&answer), vec![]);
             verdict.warnings.extend(failures.iter().map(ToString::to_string));
@@ -69,7 +70,7 @@ pub(crate) fn power_on(
         let is_last = at.saturating_add(1) == dom0s.len();
         let may_go_on = if reason == Some(Failure::PowerOn.word()) && !is_last {
             // What failed may have left a domain behind, or somebody else may have started one.
-            let again = ask(endpoint, &request(Action::Status, node)?, deadline);
+            let again = ask(target, &request(Action::Status, node)?, deadline);
             let doubt = doubt(&again, node);
             answers.push(again);
             if let Some(doubt) = &doubt {
@@ -183,10 +184,10 @@ fn name(answer: &Answer) -> String {
     answer.told.dom0.as_ref().map_or_else(|| answer.endpoint.to_string(), ToString::to_string)
 }
 
-fn too_late(endpoint: &Endpoint, node: &NodeName) -> Error {
+fn too_late(target: &Target, node: &NodeName) -> Error {
     Error::new(
         Kind::TimedOut,
-        format!("the deadline came before {endpoint} could be asked to start {node}"),
+        format!("the deadline came before {} could be asked to start {node}", target.name()),
     )
 }
 

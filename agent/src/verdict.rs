@@ -56,8 +56,8 @@ pub(crate) fn judge(request: &Request, answers: &[Answer], here: Vec<Finding>) -
 
 fn acted(request: &Request, answers: &[Answer]) -> Verdict {
     let node = request.node().map_or("-", |node| node.as_str());
-    // One answer, or none, which is no success: off and reset with several dom0s are refused, and
-    // crate::power_on judges each start by itself.
+    // One answer, or none, which is no success: crate::fence judges a fence by several dom0s, and
+    // crate::power_on each start by itself.
     let [answer] = answers else { return Verdict::new(Exit::Failed, "failed") };
     let dom0 = answer.told.dom0.as_ref().map_or("dom0", |dom0| dom0.as_str());
     match &answer.end {

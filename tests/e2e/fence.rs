@@ -116,7 +116,8 @@ fn clusters_fence_side_by_side() {
 /// timings; elsewhere there are plain lines and no control characters.
 #[test]
 fn a_person_at_a_terminal_sees_what_goes_on() {
-    let dom0 = SHARED.take();
+    // Of its own: what was reset a moment ago would not be killed again.
+    let dom0 = two_clusters().raise().unwrap();
     dom0.fault(&["fault", "slow-destroy", "1500", "alpha-node2"]);
     let terminal = ["script", "-qec", "xen-fence reset node2", "/dev/null"];
     let seen = dom0.in_node("alpha", "node1").run(&terminal).exits(0);

@@ -54,7 +54,7 @@ fn dom0_that_is_not_there() {
             assert!(output.took < Duration::from_secs(6), "{output}");
         }
         let two = ["off", "node2", "--dom0", "fence-alpha@xen1:2422", "--dom0", "fence-alpha@xen2"];
-        let _ = ask(&dom0, "alpha", "node1", &two).exits(2);
+        let _ = ask(&dom0, "alpha", "node1", &[&two[..], &["--timeout", "4"]].concat()).exits(4);
         let stranger = ["off", "node2", "--identity", "/etc/xen-fence/stranger", "--timeout", "8"];
         let _ = ask(&dom0, "alpha", "node1", &stranger).exits(6);
         let nobody = ["off", "node2", "--dom0", "fence-gamma@xen1:2422", "--timeout", "8"];

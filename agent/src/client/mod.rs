@@ -4,8 +4,9 @@
 //! been sent every failure says that nothing was touched; after it, every failure says that the
 //! outcome is unknown, unless the broker itself says what it is.
 
+mod ear;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 mod replies;
 #[cfg(test)]
 mod tests;
@@ -13,17 +14,20 @@ mod tests;
 use crate::clock::{Deadline, Moment};
 use crate::course::Course;
 use crate::error::{Error, Kind};
+use crate::kept_id::KeptId;
 use crate::phase::Phase;
 use crate::transport::Conversation;
-use replies::{Replies, Stage};
+pub(crate) use ear::{Ear, Stage, with_complaint};
+use replies::Replies;
+use std::cell::RefCell;
 use std::time::Duration;
 use xen_fence_protocol::{
-    Action, Asker, Body, ClientLine, Failure, Hold, HostName, How, Level, NodeName, Note, Power,
-    Refusal, Request, StartedHow, Step, Text, Version,
+    Action, Body, ClientLine, Hold, HostName, How, Level, NodeName, Note, Power, Refusal, Request,
+    StartedHow, Step, Text, Version,
 };
 
 /// How long the last line is waited for once a node is fenced; only notes can still come.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+pub(crate) const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What holds for one conversation.
 #[derive(Debug)]
@@ -36,6 +40,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) go_by: Duration,
     /// The deadline for everything.
     pub(crate) deadline: Deadline,
+    /// The request's id, which hears of every `go` and of what came of it.
+    pub(crate) kept: &'a RefCell<KeptId>,
 }
 
 /// One finding of a rehearsal.
@@ -92,7 +98,7 @@ pub(crate) enum Success {
     Answered,
 }
 
-/// Holds the conversation.
+/// Holds the conversation of anything but a fence, which [`crate::fence`] holds.
 ///
 /// # Errors
 /// What went wrong, with what is known of the node.
@@ -102,21 +108,21 @@ pub(crate) fn converse(
     told: &mut Told,
     course: &mut Course<'_>,
 ) -> Result<Success, Error> {
-    let acts = terms.request.action().waits_for_go();
+    let action = terms.request.action();
+    if action.kills() {
+        return Err(Error::new(Kind::Broken, "a fence is held by all dom0s; nothing was touched"));
+    }
+    let acts = action.waits_for_go();
     course.begin(if acts { Phase::Ready } else { Phase::Answer });
     let mut replies = Replies::new(talk, terms, told);
     replies.say(&ClientLine::Request(terms.request.clone()))?;
     match terms.request.node() {
         Some(node) if acts => {
             become_ready(&mut replies, node, terms, course)?;
-            // From here on the node may be dead whatever else happens: even a `go` that failed to
-            // go out may have gone out.
-            replies.stage = Stage::Gone;
-            if terms.request.action().kills() {
-                kill(replies, node, terms, course)
-            } else {
-                start(replies, node, course)
-            }
+            // From here on the node may run whatever else happens: even a `go` that failed to go out
+            // may have gone out.
+            replies.ear.stage = Stage::Gone;
+            start(replies, node, course)
         }
         node => listen(replies, node, course),
     }
@@ -130,42 +136,25 @@ fn become_ready(
     course: &mut Course<'_>,
 ) -> Result<(), Error> {
     let reply = replies.next(course)?;
-    let Body::Ready { node: of, power, asker, hold } = reply else {
+    let Body::Ready { node: of, power, hold, .. } = reply else {
         return Err(replies.out_of_place(&reply));
     };
     replies.is_about(node, &of)?;
     course.end(&format!("{node} is {power}"));
-    let action = terms.request.action();
-    let resting = if action.kills() { Power::Off } else { Power::On };
-    let of_hold = |(about, text): &(Note, Text)| (*about == Note::Hold).then(|| text.to_string());
-    let said: Vec<String> = replies.told.notes.iter().filter_map(of_hold).collect();
-    let dom0 = replies.dom0();
-    if hold == Hold::Forbid && power != resting {
-        let who = said.last().map_or_else(|| format!("{node} is held"), Clone::clone);
-        return Err(Error::new(Kind::Refused, format!("{dom0}: nothing was touched: {who}"))
-            .reason(Refusal::Held.word())
-            .hint(format!(
-                "the owner of {dom0} can lift the hold that was set with `xen-fence-admin hold`"
-            )));
+    let said = holds(replies.ear.told);
+    let dom0 = replies.ear.dom0();
+    if hold == Hold::Forbid && power != Power::On {
+        return Err(held(node, &dom0, said.last()));
     }
     for text in said {
         course.warn(&format!("{dom0}: {text}"));
-    }
-    if action.kills() && asker == Asker::Elsewhere {
-        let text = format!(
-            "{} does not see the domain of this node: of two nodes that fence each other at once, \
-             both may die",
-            replies.dom0()
-        );
-        course.warn(&text);
-        replies.told.warnings.push(text);
     }
     if terms.begun.elapsed() >= terms.go_by || terms.deadline.left().is_none() {
         return Err(Error::new(
             Kind::TimedOut,
             format!(
                 "{} was ready only {:.0} s after the request, too late; nothing was touched",
-                replies.dom0(),
+                replies.ear.dom0(),
                 terms.begun.elapsed().as_secs_f64()
             ),
         )
@@ -174,61 +163,20 @@ fn become_ready(
     Ok(())
 }
 
-fn kill(
-    mut replies: Replies<'_>,
-    node: &NodeName,
-    terms: &Terms<'_>,
-    course: &mut Course<'_>,
-) -> Result<Success, Error> {
-    course.begin(Phase::Proof);
-    replies.say(&ClientLine::Go(terms.request.id()))?;
-    let reply = replies.next(course)?;
-    let Body::Fenced { node: of, how } = reply else {
-        return Err(replies.out_of_place(&reply));
-    };
-    replies.is_about(node, &of)?;
-    if how == How::Shell {
-        return Err(Error::new(
-            Kind::Failed,
-            format!(
-                "{} killed only the shell that a migration of {node} left: no proof of death",
-                replies.dom0()
-            ),
-        )
-        .hint(format!("{node} may run on another dom0, which has to be asked")));
-    }
-    course.end(how.word());
-    replies.stage = Stage::Fenced;
-    let start = if terms.request.action() == Action::Reset {
-        course.begin(Phase::Start);
-        watch_start(&mut replies, node, course)
-    } else {
-        // The node is dead, whatever is said now and whether or not it is said.
-        replies.deadline = replies.deadline.or_earlier(Deadline::after(LAST_WORDS));
-        let _ = replies.next(course);
-        Start::NotAsked
-    };
-    Ok(Success::Fenced { how, start })
+/// Who holds the node, as a broker said.
+pub(crate) fn holds(told: &Told) -> Vec<String> {
+    let of_hold = |(about, text): &(Note, Text)| (*about == Note::Hold).then(|| text.to_string());
+    told.notes.iter().filter_map(of_hold).collect()
 }
 
-/// Watches the power-on after a proven death. Nothing that happens here makes the fence a failure.
-fn watch_start(replies: &mut Replies<'_>, node: &NodeName, course: &mut Course<'_>) -> Start {
-    let error = match replies.next(course) {
-        Ok(Body::Started { node: of, how }) if of == *node => {
-            course.end(how.word());
-            return Start::Started(how);
-        }
-        Ok(Body::Unstarted { node: of, text }) if of == *node => {
-            return Start::Unstarted(text.to_string());
-        }
-        Ok(reply) => replies.out_of_place(&reply),
-        Err(error) => error,
-    };
-    if error.reason == Some(Failure::PowerOn.word()) {
-        Start::Unstarted(error.message)
-    } else {
-        Start::NotSeen(error.message)
-    }
+/// The error for a node that a dom0 holds.
+pub(crate) fn held(node: &NodeName, dom0: &str, said: Option<&String>) -> Error {
+    let who = said.map_or_else(|| format!("{node} is held"), Clone::clone);
+    Error::new(Kind::Refused, format!("{dom0}: nothing was touched: {who}"))
+        .reason(Refusal::Held.word())
+        .hint(format!(
+            "the owner of {dom0} can lift the hold that was set with `xen-fence-admin hold`"
+        ))
 }
 
 fn start(
@@ -237,12 +185,14 @@ fn start(
     course: &mut Course<'_>,
 ) -> Result<Success, Error> {
     course.begin(Phase::Start);
-    replies.say(&ClientLine::Go(replies.terms.request.id()))?;
+    replies.ear.terms.kept.borrow_mut().going();
+    replies.say(&ClientLine::Go(replies.ear.terms.request.id()))?;
     let reply = replies.next(course)?;
     let Body::Started { node: of, how } = reply else {
         return Err(replies.out_of_place(&reply));
     };
     replies.is_about(node, &of)?;
+    replies.ear.terms.kept.borrow_mut().answered();
     course.end(how.word());
     replies.deadline = replies.deadline.or_earlier(Deadline::after(LAST_WORDS));
     let _ = replies.next(course);
@@ -255,7 +205,7 @@ fn listen(
     node: Option<&NodeName>,
     course: &mut Course<'_>,
 ) -> Result<Success, Error> {
-    let action = replies.terms.request.action();
+    let action = replies.ear.terms.request.action();
     let sees = matches!(action, Action::Status | Action::List);
     loop {
         match replies.next(course)? {
@@ -263,15 +213,15 @@ fn listen(
                 if let Some(node) = node {
                     replies.is_about(node, &of)?;
                 }
-                if replies.told.seen.iter().any(|(other, _)| *other == of) {
+                if replies.ear.told.seen.iter().any(|(other, _)| *other == of) {
                     return Err(replies.garbage(&format!("it speaks twice of {of}")));
                 }
-                replies.told.seen.push((of, power));
+                replies.ear.told.seen.push((of, power));
             }
             Body::Finding { node, level, step, text } if !sees => {
-                replies.told.findings.push(Finding { node, level, step, text });
+                replies.ear.told.findings.push(Finding { node, level, step, text });
             }
-            Body::Done if action != Action::Status || !replies.told.seen.is_empty() => {
+            Body::Done if action != Action::Status || !replies.ear.told.seen.is_empty() => {
                 course.end("");
                 return Ok(Success::Answered);
             }

@@ -82,7 +82,11 @@ fn nothing_short_of_a_proof_is_success() {
                 "{error}"
             );
             assert!(!error.message.contains('\u{1b}'), "{error}");
-            assert_eq!(error.retry, Retry::Never, "{what}");
+            // Where the session broke off, another may tell what became of it.
+            let broke_off = matches!(turns.last(), Some(Ends));
+            let retry = if broke_off { Retry::UntilDeadline } else { Retry::Never };
+            assert_eq!(error.retry, retry, "{what}");
+            assert!(outcome.unheard, "{what}");
             assert_eq!(outcome.stuck_in, Some(Phase::Proof), "{what}");
         }
     }
@@ -191,12 +195,15 @@ fn refusals_and_failures_are_the_brokers() {
     for turns in [
         vec![says("refused not-yours node2 is no target of node1")],
         vec![Says("xen-fence/1 refused - xen1 0.1.0 malformed the line is empty\n".to_owned())],
-        vec![ready(), says("refused late-go it came after 2 s")],
     ] {
         let error = run(Action::Off, &turns).end.unwrap_err();
         assert_eq!((error.kind, error.retry), (Kind::Refused, Retry::Never));
         assert!(error.reason.is_some());
     }
+    // Nothing was touched, and a new go may come in time.
+    let error = run(Action::Off, &[ready(), says("refused late-go it came after 2 s")]).end;
+    let error = error.unwrap_err();
+    assert_eq!((error.kind, error.retry), (Kind::Refused, Retry::UntilDeadline));
     for turns in [
         vec![says("failed toolstack xl did not answer in 10 s")],
         vec![ready(), says("failed dying held by tapdisk")],
@@ -308,4 +315,22 @@ fn answers_that_change_nothing_are_whole_or_no_answers() {
         assert_eq!(outcome.error().kind, Kind::Broken, "{action}");
         assert!(!outcome.error().message.contains("touched"), "{action}");
     }
+}
+
+#[test]
+fn what_became_of_a_go_is_heard_or_not() {
+    for (what, turns, unheard) in [
+        ("fenced", vec![ready(), says("fenced node2 killed"), Breaks], false),
+        ("a shell", vec![ready(), says("fenced node2 shell"), says("done")], false),
+        ("failed", vec![ready(), says("failed dying held by vbd 51712")], false),
+        ("refused", vec![ready(), says("refused late-go it came after 2 s")], false),
+        ("silence", vec![ready(), IsSilent], true),
+        ("a break", vec![ready(), Breaks], true),
+        ("never said", vec![Breaks], false),
+        ("refused before", vec![says("refused busy another request holds the lock")], false),
+    ] {
+        assert_eq!(run(Action::Reset, &turns).unheard, unheard, "{what}");
+    }
+    let on = [says("ready node2 off here none"), IsSilent];
+    assert!(run(Action::On, &on).unheard);
 }

@@ -13,6 +13,7 @@ use crate::error::{Error, Kind};
 use crate::public_key::PublicKey;
 use crate::secure_file::{self, Privacy};
 use line::{Line, Marker, Names};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// A file of many thousand hosts.
@@ -137,6 +138,22 @@ impl Pins {
             .map(|(_, algorithms)| *algorithms)
             .collect();
         if offered.is_empty() { None } else { Some(offered.join(",")) }
+    }
+
+    /// Names the recorded keys, the preferred type first; two endpoints that share one are one host.
+    /// Nothing if there are two of one type: a host has one of each, so that the lines may speak of
+    /// several hosts.
+    pub(crate) fn prints(&self) -> Vec<String> {
+        let rank = |record: &Record| {
+            let kind = PROVED_BY.iter().position(|(kind, _)| *kind == record.key.kind())?;
+            Some((kind, record.key.fingerprint()))
+        };
+        let prints: BTreeSet<(usize, String)> = self.records.iter().filter_map(rank).collect();
+        let kinds: BTreeSet<usize> = prints.iter().map(|(kind, _)| *kind).collect();
+        if kinds.len() < prints.len() {
+            return Vec::new();
+        }
+        prints.into_iter().map(|(_, print)| print).collect()
     }
 
     /// Every plain algorithm, for learning what a host offers.

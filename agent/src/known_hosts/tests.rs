@@ -188,3 +188,16 @@ fn files_missing_and_loose() {
     let pins = KnownHosts::read(&path).unwrap().find(&endpoint, &|_, _| false);
     assert_eq!(pins.broken_lines().len(), 1);
 }
+
+#[test]
+fn two_names_with_the_same_keys_are_one_host() {
+    let prints = |text: &str, host: &str| pins(text, &format!("a@{host}")).prints();
+    let (ed1, ed2, rsa) = (ed(1).fields(), ed(2).fields(), key("ssh-rsa", 3).fields());
+    let apart = format!("xen1 {ed1}\nxen1 {rsa}\n10.0.0.1 {rsa}\n10.0.0.1 {ed1}\n10.0.0.1 {ed1}\n");
+    assert_eq!(prints(&apart, "xen1"), [ed(1).fingerprint(), key("ssh-rsa", 3).fingerprint()]);
+    assert_eq!(prints(&apart, "xen1"), prints(&apart, "10.0.0.1"));
+    // One pattern for two hosts, each with a key of its own.
+    let pattern = format!("xen* {ed1}\nxen* {ed2}\n");
+    assert!(prints(&pattern, "xen1").is_empty());
+    assert!(prints("", "xen1").is_empty());
+}

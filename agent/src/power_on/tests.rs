@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::client::{Success, Told};
+use crate::endpoint::Endpoint;
 use crate::phase::Phases;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
@@ -26,12 +27,13 @@ struct Run {
 /// Plays the turns, each of which has to be asked for in its order.
 fn run_within(deadline: Duration, hosts: &[&str], turns: Vec<Turn>) -> Run {
     let node = NodeName::parse("node2").unwrap();
-    let dom0s: Vec<Endpoint> =
-        hosts.iter().map(|host| Endpoint::parse(&format!("fence-a@{host}")).unwrap()).collect();
+    let target = |host: &&str| Target::at(Endpoint::parse(&format!("fence-a@{host}")).unwrap());
+    let dom0s: Vec<Target> = hosts.iter().map(target).collect();
     let overall = Deadline::after(deadline);
     let mut turns: VecDeque<Turn> = turns.into();
     let (mut asked, mut ids) = (Vec::new(), Vec::new());
-    let mut ask = |endpoint: &Endpoint, request: &Request, until: Deadline| {
+    let mut ask = |target: &Target, request: &Request, until: Deadline| {
+        let endpoint = &target.first;
         assert_eq!(until.or_earlier(overall), until, "past the overall deadline");
         asked.push(format!("{} {}", request.action(), endpoint.host));
         ids.push(request.id());
@@ -59,6 +61,7 @@ fn run_within(deadline: Duration, hosts: &[&str], turns: Vec<Turn>) -> Run {
             phases: Phases::default(),
             stuck_in: None,
             attempts: 1,
+            stands: None,
             end,
         }
     };

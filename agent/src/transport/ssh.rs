@@ -1,8 +1,12 @@
-//! SSH in non-blocking mode under one deadline: the only file that names the SSH library.
+//! SSH in non-blocking mode under one deadline: with its child, the only file that names the SSH
+//! library.
 //!
 //! Every call is repeated until it no longer says "again", with a wait on the socket in between,
 //! and nothing is ever dropped in blocking mode: the library would wait once more for each part.
 //! The types make the order of things: a host key first, its judgement by the caller, then a login.
+
+mod complaint;
+mod side;
 
 use super::sentences::{self, Stop};
 use super::{Broken, Conversation};
@@ -10,6 +14,7 @@ use crate::clock::Deadline;
 use crate::error::{Error, Kind};
 use crate::identity::Identity;
 use crate::public_key::PublicKey;
+use complaint::{complaint, hear_complaints};
 use libssh2_sys as codes;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use ssh2::{BlockDirections, Channel, ErrorCode, KnownHostFileKind, MethodType, Session};
@@ -29,8 +34,6 @@ const KEX: &str = "curve25519-sha256,curve25519-sha256@libssh.org,mlkem768x25519
     diffie-hellman-group-exchange-sha256";
 const CIPHERS: &str = "chacha20-poly1305@openssh.com,aes128-gcm@openssh.com,aes256-gcm@openssh.com,\
     aes128-ctr,aes256-ctr,aes192-ctr";
-/// How much of a complaint is kept.
-const COMPLAINT: usize = 1024;
 /// How long after the deadline the socket is shut, should the library not come back by itself.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -111,6 +114,11 @@ impl Ssh {
         Ok(Talk { channel, ssh: self, complaint: Vec::new() })
     }
 
+    /// Leaves it to the first word to open the session.
+    pub(crate) fn wait_for_word(self) -> side::SshSide {
+        side::SshSide::new(self)
+    }
+
     fn drive<T>(
         &mut self,
         deadline: Deadline,
@@ -146,11 +154,7 @@ impl Ssh {
         // algorithm cost 40 ms when the session is opened.
         let _ = self.tcp.set_quickack(true);
         let left = deadline.left()?;
-        let flags = match self.session.block_directions() {
-            BlockDirections::Outbound => PollFlags::POLLOUT,
-            BlockDirections::Both => PollFlags::POLLIN | PollFlags::POLLOUT,
-            BlockDirections::None | BlockDirections::Inbound => PollFlags::POLLIN,
-        };
+        let flags = self.wants();
         // Rounded up, or the last millisecond would be spent in a busy loop.
         let millis = i32::try_from(left.as_millis().saturating_add(1)).unwrap_or(i32::MAX);
         let timeout = PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX);
@@ -158,6 +162,17 @@ impl Ssh {
         // at.
         let _ = poll(&mut [PollFd::new(self.tcp.as_fd(), flags)], timeout);
         deadline.left().map(|_| ())
+    }
+}
+
+impl Ssh {
+    /// What the library waits for.
+    fn wants(&self) -> PollFlags {
+        match self.session.block_directions() {
+            BlockDirections::Outbound => PollFlags::POLLOUT,
+            BlockDirections::Both => PollFlags::POLLIN | PollFlags::POLLOUT,
+            BlockDirections::None | BlockDirections::Inbound => PollFlags::POLLIN,
+        }
     }
 }
 
@@ -209,16 +224,6 @@ pub(crate) struct Talk {
     complaint: Vec<u8>,
 }
 
-impl Talk {
-    fn hear_complaints(&mut self) {
-        let mut bytes = [0; COMPLAINT];
-        while let Ok(length @ 1..) = self.channel.stderr().read(&mut bytes) {
-            let room = COMPLAINT.saturating_sub(self.complaint.len());
-            self.complaint.extend(bytes.iter().take(length.min(room)));
-        }
-    }
-}
-
 impl Conversation for Talk {
     fn send(&mut self, line: &str, deadline: Deadline) -> Result<(), Broken> {
         let mut rest = line.as_bytes();
@@ -239,10 +244,10 @@ impl Conversation for Talk {
         loop {
             // Complaints first: reading them may take a reply off the socket, and a wait after that
             // would wait for what is already here.
-            self.hear_complaints();
+            hear_complaints(&mut self.channel, &mut self.complaint);
             match self.channel.read(&mut bytes) {
                 Ok(0) if self.channel.eof() => {
-                    self.hear_complaints();
+                    hear_complaints(&mut self.channel, &mut self.complaint);
                     return Err(Broken::Ended);
                 }
                 Ok(length @ 1..) => {
@@ -258,14 +263,7 @@ impl Conversation for Talk {
     }
 
     fn complaint(&self) -> Option<Text> {
-        let text = String::from_utf8_lossy(&self.complaint);
-        let lines: Vec<&str> = text
-            .lines()
-            .map(str::trim)
-            // sshd says this of every account without a home, which ours is.
-            .filter(|line| !line.is_empty() && !line.starts_with("Could not chdir to home"))
-            .collect();
-        if lines.is_empty() { None } else { Some(Text::escaped(&lines.join("; "))) }
+        complaint(&self.complaint)
     }
 }
 

@@ -17,6 +17,7 @@ fn answer(dom0: &str, end: Result<Success, Error>) -> Answer {
         phases: Phases::default(),
         stuck_in: None,
         attempts: 1,
+        stands: None,
         end,
     }
 }

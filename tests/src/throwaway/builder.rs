@@ -1,10 +1,10 @@
 //! What a test wants of its throwaway dom0, and the steps that raise one.
 
-use super::clusters::{self, Node};
+use super::clusters::{self, Host, Node};
 use super::command::Place;
 use super::dom0::{Dom0, Holder};
 use super::holder::Init;
-use super::inside::HOST;
+use super::pair;
 use super::product::Product;
 use super::root::Root;
 use super::services::{self, Sshd, Syslog};
@@ -12,7 +12,7 @@ use crate::error::{Doing, Result};
 use std::collections::BTreeMap;
 
 /// What a test wants. Every wish has a default; [`Builder::raise`] makes it so.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Builder {
     clusters: Vec<String>,
     nodes: Vec<Node>,
@@ -22,10 +22,14 @@ pub struct Builder {
     init: Init,
     sshd: Sshd,
     syslog: Syslog,
+    host: Host,
 }
 
 /// What nodes may do, unless the test says otherwise.
 const ACTIONS: &str = "actions = [\"reset\", \"off\", \"on\", \"status\"]\n";
+
+/// The key that the agents are told to expect.
+pub(crate) const HOST_KEY: &str = "/etc/ssh/ssh_host_ed25519_key.pub";
 
 /// What a machine may already have of a Xen host with xen-fence, and what it has made of its sshd:
 /// none of it is a test's business.
@@ -45,6 +49,7 @@ impl Builder {
             init: Init::Plain,
             sshd: Sshd::Dedicated,
             syslog: Syslog::Real,
+            host: Host::first(),
         }
     }
 
@@ -119,39 +124,78 @@ impl Builder {
         self
     }
 
+    /// Raises two dom0s, xen1 and xen2, on one network, with the same clusters and the same policy. Each
+    /// node runs on xen1, or on xen2 if it is named here, and its agent asks both.
+    pub fn raise_two(self, on_second: &[(&str, &str)]) -> Result<(Dom0, Dom0)> {
+        let mut builders = [self.clone(), self];
+        builders[1].host = Host::second();
+        for (cluster, node) in on_second {
+            builders[0] = builders[0].clone().stopped(cluster, node);
+        }
+        let at_home: Vec<Node> = builders[1].nodes.clone();
+        for node in at_home {
+            if !on_second.contains(&(node.cluster.as_str(), node.name.as_str())) {
+                builders[1] = builders[1].clone().stopped(&node.cluster, &node.name);
+            }
+        }
+        let [first, second] = builders;
+        let first = first.raise()?;
+        let second = second.raise_beside(Some(&first))?;
+        pair::join(&first, &second)?;
+        Ok((first, second))
+    }
+
     /// Raises the dom0, and returns when sshd listens and the domains run.
     pub fn raise(self) -> Result<Dom0> {
+        self.raise_beside(None)
+    }
+
+    /// As [`Builder::raise`]; the nodes' keys are those that another dom0 has for them.
+    fn raise_beside(self, other: Option<&Dom0>) -> Result<Dom0> {
         let product = Product::built()?;
         let holder = Holder::start(&product.helper(), self.init)?;
         let root = Root::of(holder.init)?;
         let way = vec![format!("--init={}", holder.init)];
         let place = Place { helper: product.helper(), way };
-        let dom0 = Dom0 { holder, root, place, nodes: self.nodes.clone(), sshd: self.sshd };
+        let (nodes, host) = (self.nodes.clone(), self.host.clone());
+        let dom0 = Dom0 { holder, root, place, nodes, sshd: self.sshd, host };
         if self.init == Init::Systemd {
             services::until("systemd is up", || {
                 dom0.on(&["systemctl", "is-system-running"]).code == 0
             })?;
         }
-        dom0.root.write("/etc/hosts", clusters::hosts(&self.nodes).as_bytes(), 0o644)?;
-        dom0.root.write("/etc/hostname", format!("{HOST}\n").as_bytes(), 0o644)?;
+        let hosts = clusters::hosts(&[&self.host], &self.nodes);
+        dom0.root.write("/etc/hosts", hosts.as_bytes(), 0o644)?;
+        let name = &self.host.name;
+        dom0.root.write("/etc/hostname", format!("{name}\n").as_bytes(), 0o644)?;
+        if *name != super::HOST {
+            dom0.place.must(&["hostname", name])?;
+        }
         // No name server at all: whoever asks for a name that is not in /etc/hosts hears so at once.
         dom0.root.write("/etc/resolv.conf", b"", 0o644)?;
         dom0.place.must(&["sh", "-ec", AS_NEW])?;
         product.install(dom0.holder.init)?;
         product.install_stand_in(&dom0.root, &dom0.place)?;
         if !self.bare {
-            self.furnish(&dom0)?;
+            self.furnish(&dom0, other)?;
         }
         Ok(dom0)
     }
 
-    fn furnish(&self, dom0: &Dom0) -> Result<()> {
+    fn furnish(&self, dom0: &Dom0, other: Option<&Dom0>) -> Result<()> {
+        for node in other.map(|_| &self.nodes).into_iter().flatten() {
+            for (file, mode) in [("id_ed25519", 0o600), ("id_ed25519.pub", 0o644)] {
+                let path = format!("{}/{file}", node.etc());
+                let key = other.map(|other| other.file(&path)).unwrap_or_default();
+                dom0.root.write(&path, key.as_bytes(), mode)?;
+            }
+        }
         dom0.root.write("/tmp/set-up", self.script().as_bytes(), 0o755)?;
         dom0.place.must(&["sh", "-e", "/tmp/set-up"])?;
         dom0.root.remove("/tmp/set-up")?;
-        let host_key = self.public_key(dom0, "/etc/ssh/ssh_host_ed25519_key.pub")?;
+        let host_key = self.public_key(dom0, HOST_KEY)?;
         for (index, node) in self.nodes.iter().enumerate() {
-            clusters::write_agent(&dom0.root, node, self.sshd, &host_key)?;
+            clusters::write_agent(&dom0.root, node, self.sshd, &[(&self.host, &host_key)])?;
             let config = node.xl_config(index + 1);
             dom0.root.write(&node.config(), config.as_bytes(), 0o644)?;
         }
@@ -187,12 +231,13 @@ impl Builder {
     /// Keys, bridge and disks, as an administrator would make them; the accounts are `acl apply`'s.
     fn script(&self) -> String {
         let mut lines = vec![
-            "key() { ssh-keygen -q -t ed25519 -N '' -C \"$2\" -f \"$1\"; }".to_owned(),
-            format!("key /etc/ssh/ssh_host_ed25519_key root@{HOST} &"),
+            "key() { test -e \"$1\" || ssh-keygen -q -t ed25519 -N '' -C \"$2\" -f \"$1\"; }"
+                .to_owned(),
+            format!("key /etc/ssh/ssh_host_ed25519_key root@{} &", self.host.name),
             "ip link set lo up".to_owned(),
             // An address of its own: else it takes that of a domain's interface, which comes and goes.
-            "ip link add xenbr0 address 02:00:0a:4d:00:fe type bridge".to_owned(),
-            format!("ip address add {}/24 dev xenbr0", clusters::ADDRESS),
+            format!("ip link add xenbr0 address 02:00:0a:4d:00:{:02x} type bridge", self.host.mac),
+            format!("ip address add {}/24 dev xenbr0", self.host.address),
             "ip link set xenbr0 up".to_owned(),
         ];
         for node in &self.nodes {

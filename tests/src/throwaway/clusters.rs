@@ -87,6 +87,27 @@ pub(crate) const GUEST: &str = "/usr/lib/stand-in/guest";
 /// dom0's address on its bridge.
 pub const ADDRESS: &str = "10.77.0.254";
 
+/// A dom0 as its nodes know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Host {
+    pub(crate) name: String,
+    pub(crate) address: String,
+    /// The last byte of its bridge's own address.
+    pub(crate) mac: u8,
+}
+
+impl Host {
+    /// The first dom0, and the one of most tests.
+    pub(crate) fn first() -> Self {
+        Self { name: super::HOST.to_owned(), address: ADDRESS.to_owned(), mac: 0xfe }
+    }
+
+    /// The second of two that share a network.
+    pub(crate) fn second() -> Self {
+        Self { name: "xen2".to_owned(), address: "10.77.0.253".to_owned(), mac: 0xfd }
+    }
+}
+
 /// The cluster's policy: its nodes with their keys, after what the test wants said first.
 pub(crate) fn policy(first: &str, nodes: &[&Node], key_of: &dyn Fn(&Node) -> String) -> String {
     let mut text = String::from(first);
@@ -109,23 +130,33 @@ fn toml_key(name: &str) -> String {
     if bare { name.to_owned() } else { format!("\"{name}\"") }
 }
 
-/// Writes what a node's agent needs, beside the key that is there already.
-pub(crate) fn write_agent(root: &Root, node: &Node, sshd: Sshd, host_key: &str) -> Result<()> {
+/// Writes what a node's agent needs, beside the key that is there already: the dom0s and their keys.
+pub(crate) fn write_agent(
+    root: &Root,
+    node: &Node,
+    sshd: Sshd,
+    dom0s: &[(&Host, &str)],
+) -> Result<()> {
     let port = sshd.port();
-    let settings = format!("dom0 = [\"fence-{}@{}:{port}\"]\n", node.cluster, super::HOST);
+    let (mut places, mut known) = (Vec::new(), String::new());
+    for (Host { name, address, .. }, key) in dom0s {
+        places.push(format!("\"fence-{}@{name}:{port}\"", node.cluster));
+        let _ = match port {
+            22 => writeln!(known, "{name},{address} {key}"),
+            port => writeln!(known, "[{name}]:{port},[{address}]:{port} {key}"),
+        };
+    }
+    let settings = format!("dom0 = [{}]\n", places.join(", "));
     root.write(&format!("{}/agent.toml", node.etc()), settings.as_bytes(), 0o644)?;
-    let names = if port == 22 {
-        format!("{},{ADDRESS}", super::HOST)
-    } else {
-        format!("[{}]:{port},[{ADDRESS}]:{port}", super::HOST)
-    };
-    let known = format!("{names} {host_key}\n");
     root.write(&format!("{}/known_hosts", node.etc()), known.as_bytes(), 0o644)
 }
 
-/// Names and addresses of everybody on dom0's bridge: no resolver is ever asked.
-pub(crate) fn hosts(nodes: &[Node]) -> String {
-    let mut text = format!("127.0.0.1 localhost\n::1 localhost\n{ADDRESS} {}\n", super::HOST);
+/// Names and addresses of everybody on the bridge: no resolver is ever asked.
+pub(crate) fn hosts(dom0s: &[&Host], nodes: &[Node]) -> String {
+    let mut text = "127.0.0.1 localhost\n::1 localhost\n".to_owned();
+    for Host { name, address, .. } in dom0s {
+        let _ = writeln!(text, "{address} {name}");
+    }
     for node in nodes {
         let _ = writeln!(text, "{} {}", node.address, node.name);
     }

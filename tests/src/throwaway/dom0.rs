@@ -1,7 +1,7 @@
 //! A throwaway dom0 that is up: the places in it where commands run, and its files.
 
 use super::builder::Builder;
-use super::clusters::Node;
+use super::clusters::{Host, Node};
 use super::command::Place;
 use super::holder::Init;
 use super::root::Root;
@@ -20,6 +20,7 @@ pub struct Dom0 {
     pub(crate) place: Place,
     pub(crate) nodes: Vec<Node>,
     pub(crate) sshd: Sshd,
+    pub(crate) host: Host,
 }
 
 impl Dom0 {
@@ -33,6 +34,12 @@ impl Dom0 {
     #[must_use]
     pub fn init(&self) -> i32 {
         self.holder.init
+    }
+
+    /// Its host name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.host.name
     }
 
     /// The nodes of all clusters.

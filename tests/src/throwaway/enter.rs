@@ -194,8 +194,8 @@ fn open_tree(path: &Path) -> Result<std::os::fd::OwnedFd> {
     Ok(unsafe { std::os::fd::OwnedFd::from_raw_fd(number) })
 }
 
-/// Lays a node's own directory over the /etc/xen-fence that all domains share with dom0, unless this
-/// domain has it already.
+/// Lays a node's own directory over the /etc/xen-fence that all domains share with dom0, and an empty
+/// /run over dom0's, unless this domain has them already.
 fn lay_etc(path: &Path, tree: std::os::fd::OwnedFd) -> Result<()> {
     use std::os::fd::AsRawFd;
     let on = "/etc/xen-fence";
@@ -218,9 +218,11 @@ fn lay_etc(path: &Path, tree: std::os::fd::OwnedFd) -> Result<()> {
             nix::libc::MOVE_MOUNT_F_EMPTY_PATH,
         )
     };
-    if result == 0 {
-        return Ok(());
+    if result != 0 {
+        let cause = std::io::Error::last_os_error();
+        return Err(Error::new(format!("cannot lay {} over {on}: {cause}", path.display())));
     }
-    let cause = std::io::Error::last_os_error();
-    Err(Error::new(format!("cannot lay {} over {on}: {cause}", path.display())))
+    // A machine's /run is its own and ends with it.
+    mount(Some("run"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=755"))
+        .doing("give the domain a /run of its own")
 }

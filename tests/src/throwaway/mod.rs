@@ -29,6 +29,7 @@ mod holder;
 mod inside;
 mod limits;
 mod look;
+mod pair;
 pub(crate) mod product;
 mod root;
 mod services;
