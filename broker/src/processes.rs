@@ -153,6 +153,10 @@ impl Entry {
     /// if what it reads says so.
     fn may_make(&self, base: &Path, node: &Node) -> bool {
         let args = self.args();
+        if args.is_empty() {
+            // It begins and does not show them yet, or ends and shows them no more.
+            return true;
+        }
         let Some(verb) = args.iter().position(|arg| arg == "create" || arg == "restore") else {
             return false;
         };

@@ -63,7 +63,13 @@ fn waiting(program: &Path, args: &[&str]) -> Command {
 }
 
 fn begin(command: &mut Command) -> Waiting {
-    Waiting(command.spawn().unwrap())
+    shown(Waiting(command.spawn().unwrap()))
+}
+
+/// A program has its name and shows its arguments a moment after its start is known to have worked.
+fn shown(process: Waiting) -> Waiting {
+    while fs::read(format!("/proc/{}/cmdline", process.pid())).unwrap().is_empty() {}
+    process
 }
 
 /// The same for a program that was copied just now.
@@ -72,7 +78,7 @@ fn begin_copy(command: &mut Command) -> Waiting {
         // A child of another test may still have the copy open for writing.
         match command.spawn() {
             Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {}
-            child => return Waiting(child.unwrap()),
+            child => return shown(Waiting(child.unwrap())),
         }
     }
 }
@@ -183,6 +189,14 @@ fn what_it_is_called_by_the_kernel_or_by_its_file_makes_an_xl() {
     assert_eq!(what.is_some(), is_root());
     // What the guest hears of it: its arguments may be another tenant's secrets.
     assert!(what.is_none_or(|what| what == "xl"));
+}
+
+/// As at its very beginning, and at its end.
+#[test]
+fn an_xl_that_shows_no_arguments_may_bring_any_node_back() {
+    let (_dir, program) = called("xl");
+    let process = begin(Command::new(&program).arg0("").stdin(Stdio::piped()));
+    assert_eq!(process.restarts(&node()), is_root());
 }
 
 #[test]
