@@ -151,7 +151,9 @@ pub(crate) fn gather(
                 standing.is_in(number);
                 parties.push(*party);
             }
-            Event::Failed(one) => {
+            Event::Failed(mut one) => {
+                // It may have become needed in another's place without having heard of it.
+                one.needed |= standing.is_needed(number);
                 standing.failed(number);
                 missing.push(*one);
             }

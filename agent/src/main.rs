@@ -201,17 +201,18 @@ fn node(cli: &Cli, action: Action) -> Result<Option<NodeName>, Error> {
 /// one dom0 together.
 fn targets(settings: &Settings, action: Action, known_hosts: &KnownHosts) -> Vec<Target> {
     let keys = |endpoint: &Endpoint| known_hosts.find(endpoint, &is_hash_of).prints();
+    let own_keys = |endpoint: &Endpoint| known_hosts.find(endpoint, &is_hash_of).own_prints();
     match (action, settings.dom0s.as_slice()) {
         (Action::Check | Action::Monitor, _) | (_, [_]) => {
             settings.dom0s.iter().cloned().map(Target::at).collect()
         }
         (Action::On, dom0s) => {
-            let mut targets = targets::together(dom0s, &keys);
+            let mut targets = targets::together(dom0s, &own_keys);
             targets::in_order(&mut targets, &keys);
             targets
         }
         (Action::Reset | Action::Off | Action::Status | Action::List, dom0s) => {
-            targets::together(dom0s, &keys)
+            targets::together(dom0s, &own_keys)
         }
     }
 }

@@ -21,12 +21,25 @@ pub fn leave_session() -> Result<(), String> {
     enter_own_group()
 }
 
+/// Blocks, in this thread, the signals by which a terminal stops a process: one that is stopped
+/// while it holds a cluster's lock forbids every fence.
+pub fn block_stops() {
+    let mut signals = SigSet::empty();
+    for signal in [Signal::SIGTSTP, Signal::SIGTTIN, Signal::SIGTTOU] {
+        signals.add(signal);
+    }
+    // It cannot fail for signals that exist.
+    let _blocked = signals.thread_block();
+}
+
 /// Blocks, in this thread, the signals by which a session ends.
 pub fn block_ends() {
     // Blocked rather than ignored: a blocked signal is not inherited through std's spawn, an
     // ignored one is. The runtime of Rust ignores PIPE already and restores it in children.
     let mut signals = SigSet::empty();
-    for signal in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGPIPE] {
+    for signal in
+        [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT, Signal::SIGTERM, Signal::SIGPIPE]
+    {
         signals.add(signal);
     }
     // It cannot fail for signals that exist.

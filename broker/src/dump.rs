@@ -12,8 +12,12 @@ use crate::settings::Dump;
 use crate::toolstack::Toolstack;
 use nix::sys::signal::Signal;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use xen_fence_protocol::RECORD;
 
 /// Limits the size of what a program writes, and is that program then (prlimit(1)).
 const PRLIMIT: &str = "/usr/bin/prlimit";
@@ -29,20 +33,41 @@ pub fn dump(
     domid: u32,
 ) -> Result<PathBuf, String> {
     let file = wish.directory.join(format!("{name}.{domid}.core"));
-    has_room(wish)?;
+    let (wanted, place) = (wish.clone(), file.clone());
+    bounded(move || is_ready(&wanted, &place))
+        .unwrap_or_else(|| Err(format!("{} does not answer", wish.directory.display())))?;
     toolstack.pause(domid).map_err(|error| format!("the domain was not paused: {error}"))?;
     let written = write(wish, toolstack, domid, &file);
     if written.is_err() {
         // A piece of a core is of no use, and takes the room of the next one.
-        let _gone = fs::remove_file(&file);
+        let piece = file.clone();
+        let _gone = bounded(move || fs::remove_file(piece));
     }
     written.map(|()| file)
 }
 
-fn has_room(wish: &Dump) -> Result<(), String> {
+/// What a hung disk may hold up for ever, in a thread of its own; nothing if it does so for a second.
+fn bounded<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (tell, told) = mpsc::channel();
+    // Nobody hears of what comes too late.
+    let thread = thread::Builder::new().spawn(move || drop(tell.send(work())));
+    thread.ok().and_then(|_| told.recv_timeout(RECORD).ok())
+}
+
+/// Whether a core can be put there: root's own directory, with room, and no core of that name in it.
+fn is_ready(wish: &Dump, file: &Path) -> Result<(), String> {
     let directory = &wish.directory;
     make_private_dir(directory)
         .map_err(|error| format!("{} cannot be made: {error}", directory.display()))?;
+    let found = fs::symlink_metadata(directory)
+        .map_err(|error| format!("{} cannot be looked at: {error}", directory.display()))?;
+    if !found.is_dir() || found.uid() != 0 || found.mode() & 0o077 != 0 {
+        let hint = "guests' memory would be in others' hands; make it root's, with mode 0700";
+        return Err(format!("{} is not root's alone: {hint}", directory.display()));
+    }
+    if file.exists() {
+        return Err(format!("{} is there already, from an earlier boot", file.display()));
+    }
     let free = host::free_bytes(directory)?;
     if free < wish.bytes() {
         return Err(format!(

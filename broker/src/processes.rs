@@ -119,6 +119,9 @@ pub fn connection_accepted() -> Option<Moment> {
     Some(Moment::since_boot(Duration::from_millis(millis)))
 }
 
+/// How long, and how often, a program that shows no arguments is given to show them.
+const BEGINNING: (Duration, u32) = (Duration::from_millis(5), 10);
+
 impl Entry {
     fn is_roots_xl(&self) -> bool {
         let called_xl = self.name == "xl"
@@ -148,15 +151,25 @@ impl Entry {
             || (!files.iter().any(|file| is_some_monitors_log(file)) && self.may_make(&base, node))
     }
 
+    /// The arguments of a program that may have been started just now, and then shows none for a
+    /// moment; none if it goes on to show none. One that ends shows none either, and no program.
+    fn args_of_beginner(&self) -> Option<Vec<String>> {
+        for _ in 0..BEGINNING.1 {
+            let args = self.args();
+            let ends = || fs::read_link(self.path("exe")).is_err();
+            if !args.is_empty() || ends() {
+                return Some(args);
+            }
+            std::thread::sleep(BEGINNING.0);
+        }
+        None
+    }
+
     /// Whether this is a create or restore whose domain may be the node's. One that still waits, for
     /// xl's lock say, has no log yet, and its domain is in no listing. What it makes is another's only
     /// if what it reads says so.
     fn may_make(&self, base: &Path, node: &Node) -> bool {
-        let args = self.args();
-        if args.is_empty() {
-            // It begins and does not show them yet, or ends and shows them no more.
-            return true;
-        }
+        let Some(args) = self.args_of_beginner() else { return true };
         let Some(verb) = args.iter().position(|arg| arg == "create" || arg == "restore") else {
             return false;
         };

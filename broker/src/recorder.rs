@@ -77,6 +77,8 @@ impl Recorder {
         self.known.caller = Some(format!("root {who}"));
         self.known.action = Some(action.to_owned());
         self.known.node = Some(node.to_string());
+        // What root does is never counted away.
+        self.acts = true;
     }
 
     /// Notes that a step has ended, for the outcome's account of where the time went.

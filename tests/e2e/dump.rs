@@ -46,7 +46,7 @@ fn a_core_is_written_of_the_paused_guest_and_then_it_is_killed() {
 #[test]
 fn whatever_stands_against_a_core_never_stands_against_the_kill() {
     let dom0 = SHARED.take();
-    let hindered: [(&str, &str, &str); 4] = [
+    let hindered: [(&str, &str, &str); 5] = [
         (
             "dump_seconds = 1\n",
             "stand-in fault slow-dump 60000 alpha-node2",
@@ -55,6 +55,7 @@ fn whatever_stands_against_a_core_never_stands_against_the_kill() {
         ("dump_megabytes = 1\n", "true", "larger than 1 MiB"),
         ("dump_megabytes = 99999999\n", "true", "MiB free"),
         ("", "mkdir -p /var/lib/xen-fence; touch /var/lib/xen-fence/dumps", "cannot be made"),
+        ("", "mkdir -m 755 -p /var/lib/xen-fence/dumps", "not root's alone"),
     ];
     for (lines, hinder, why) in hindered {
         wanting_cores(&dom0, lines, || {

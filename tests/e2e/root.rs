@@ -60,6 +60,9 @@ fn an_interrupt_ends_it_before_go_and_not_after() {
     let fence =
         dom0.place().spawn(&["xen-fence-admin", "fence", "alpha", "node2", "--action", "off"]);
     destroy_goes_on(&dom0);
+    for signal in ["TSTP", "QUIT", "HUP"] {
+        let _ = dom0.sh(&format!("pkill -{signal} -x xen-fence-admin")).exits(0);
+    }
     interrupt();
     let _ = fence.wait().exits(0).saying("fenced (killed)");
     assert!(recorded(&dom0, "alpha", &["root", "fenced killed"]));

@@ -72,6 +72,10 @@ impl Standing {
         self.set(number, Is::Failed);
     }
 
+    pub(super) fn is_needed(&self, number: usize) -> bool {
+        self.0.get(number).is_some_and(|(needed, _, _)| *needed)
+    }
+
     pub(super) fn is_on_the_way(&self, number: usize) -> bool {
         self.0.get(number).is_some_and(|(_, is, _)| *is == Is::OnTheWay)
     }
@@ -125,7 +129,7 @@ mod tests {
         assert_eq!(two.met(0, "a".to_owned()), None);
         assert_eq!(two.met(0, "a".to_owned()), None, "it came back after a failed login");
         assert_eq!(two.met(1, "a".to_owned()), Some(0));
-        assert!(two.is_same(1));
+        assert!(two.is_same(1) && two.is_needed(0));
         two.is_in(2);
         assert_eq!(
             two.patience(),

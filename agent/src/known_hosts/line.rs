@@ -70,6 +70,16 @@ impl Line {
 }
 
 impl Names {
+    /// Whether a name, in lower case, is one of these as it stands, and not by a pattern.
+    pub(super) fn hold_literally(&self, name: &str, line: &str, unhash: super::Unhash<'_>) -> bool {
+        match self {
+            Self::Patterns(patterns) => {
+                self.hold(name, line, unhash) && patterns.split(',').any(|pattern| pattern == name)
+            }
+            Self::Hashed | Self::Unreadable => self.hold(name, line, unhash),
+        }
+    }
+
     /// Whether a name, in lower case, is one of these.
     pub(super) fn hold(&self, name: &str, line: &str, unhash: super::Unhash<'_>) -> bool {
         match self {

@@ -90,7 +90,8 @@ impl KnownHosts {
                 continue;
             }
             let Ok(key) = line.key else { continue };
-            let record = Record { line: number, key };
+            let literal = is_exact && line.names.hold_literally(&exact, text, unhash);
+            let record = Record { line: number, key, literal };
             match line.marker {
                 Marker::Revoked if is_exact || is_plain => pins.revoked.push(record),
                 Marker::Authority if is_exact || is_plain => pins.authorities.push(number),
@@ -111,6 +112,8 @@ impl KnownHosts {
 struct Record {
     line: usize,
     key: PublicKey,
+    /// The line has this very host and port, and not a pattern for it or the host alone.
+    literal: bool,
 }
 
 /// What the file says of one host.
@@ -140,9 +143,15 @@ impl Pins {
         if offered.is_empty() { None } else { Some(offered.join(",")) }
     }
 
-    /// Names the recorded keys, the preferred type first; two endpoints that share one are one host.
-    /// Nothing if there are two of one type: a host has one of each, so that the lines may speak of
-    /// several hosts.
+    /// The same, if every line is about this very host: two endpoints that share a key then are one
+    /// host. Nothing if a line may speak of several, as one with a pattern does: to take two hosts
+    /// for one would be to ask one of them.
+    pub(crate) fn own_prints(&self) -> Vec<String> {
+        if self.records.iter().all(|record| record.literal) { self.prints() } else { Vec::new() }
+    }
+
+    /// Names the recorded keys, the preferred type first. Nothing if there are two of one type: a
+    /// host has one of each, so that the lines may speak of several hosts.
     pub(crate) fn prints(&self) -> Vec<String> {
         let rank = |record: &Record| {
             let kind = PROVED_BY.iter().position(|(kind, _)| *kind == record.key.kind())?;

@@ -201,3 +201,21 @@ fn two_names_with_the_same_keys_are_one_host() {
     assert!(prints(&pattern, "xen1").is_empty());
     assert!(prints("", "xen1").is_empty());
 }
+
+/// A line that is not about this host and port alone may speak of two hosts, of which one has
+/// exchanged its key.
+#[test]
+fn only_a_line_of_its_own_says_that_two_names_are_one_host() {
+    let ed1 = ed(1).fields();
+    let is_own = |names: &str, host: &str| {
+        !pins(&format!("{names} {ed1}\n"), &format!("a@{host}")).own_prints().is_empty()
+    };
+    assert!(is_own("xen1", "xen1") && is_own("xen1,10.0.0.1", "10.0.0.1"));
+    assert!(is_own("[gw]:2201", "gw:2201") && is_own("XEN1", "xen1"));
+    let hash = STANDARD.encode([1; 20]);
+    assert!(is_own(&format!("|1|{hash}|{hash}"), "xen1:2422"));
+    assert!(!is_own("xen*", "xen1") && !is_own("192.168.2.?", "192.168.2.1"));
+    assert!(!is_own("gw", "gw:2201"), "two dom0s behind one address");
+    let mixed = format!("xen1 {ed1}\n* {}\n", key("ssh-rsa", 3).fields());
+    assert!(pins(&mixed, "a@xen1").own_prints().is_empty());
+}

@@ -13,7 +13,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use xen_fence_broker::acl::CLUSTERS_DIR;
 use xen_fence_broker::clock::BootClock;
-use xen_fence_broker::detach::block_ends;
+use xen_fence_broker::detach::{block_ends, block_stops};
 use xen_fence_broker::hold::HOLDS_DIR;
 use xen_fence_broker::host::own_name;
 use xen_fence_broker::identity::Identity;
@@ -29,6 +29,7 @@ pub(crate) fn run(cluster: &str, node: &str, action: FenceAction) -> Ending {
         Ok(prepared) => prepared,
         Err(ending) => return ending,
     };
+    block_stops();
     let (ours, theirs) = match UnixStream::pair() {
         Ok(pair) => pair,
         Err(error) => {

@@ -85,6 +85,16 @@ impl Starts {
         })
     }
 
+    /// Whether a power-on of the node has begun, so that a domain of it that lives may be its.
+    #[must_use]
+    pub fn has_begun_for(&self, node: &Node, processes: &dyn Processes) -> bool {
+        let lives =
+            |(pid, started)| processes.lives(&Process { pid, started, what: String::new() });
+        self.tokens(node).iter().map(|path| Token::read(path)).any(|token| {
+            token.leader.is_some_and(lives) || (token.unit.is_some() && lives(token.broker))
+        })
+    }
+
     /// Calls off every power-on of the node, planned or under way, and kills what carries it out.
     /// Says whether there was one.
     ///

@@ -48,7 +48,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     case.note(Note::Going, "go was heard in time");
 
     // Root may have set or lifted a hold since, and an agent need not heed one.
-    let restraint = Restraint::again(work, node);
+    let restraint = restraint.again(work, node);
     let powers_on = powers_on && !leave_off && restraint.leaves_off(work).is_none();
     if let Some(earlier) = earlier {
         return join(case, work, node, &earlier, (powers_on, restraint), lock);
@@ -92,6 +92,8 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     remember(case, work, node, phase, planned.is_some());
     answer(case, node, ended?);
     if !fenced {
+        // Another dom0 may have killed the node, whose shell this was.
+        second_look(case, work, node, false);
         return Ok(());
     }
 
@@ -182,7 +184,12 @@ fn earlier_attempt(
         action: work.grant.action(),
         at: case.asked_at,
         lives: sight.lives(),
-        starting: work.starts().has_plan_for(node, work.host.processes),
+        // What lives while a power-on has yet to begin was started by somebody else.
+        starting: if sight.lives() {
+            work.starts().has_begun_for(node, work.host.processes)
+        } else {
+            work.starts().has_plan_for(node, work.host.processes)
+        },
         now: work.host.clock.now(),
     };
     match earlier(&asked, last) {

@@ -42,9 +42,15 @@ impl Restraint {
         found
     }
 
-    /// The same, without a word.
-    pub(super) fn again(work: &Work<'_>, node: &Node) -> Self {
-        read(work, std::slice::from_ref(node)).0.into_iter().next().unwrap_or_default()
+    /// What restrains it now, without a word. A hold that was known, and cannot be read any more,
+    /// still holds: whoever keeps the disk busy lifts none.
+    pub(super) fn again(&self, work: &Work<'_>, node: &Node) -> Self {
+        let (found, unreadable) = read(work, std::slice::from_ref(node));
+        let now = found.into_iter().next().unwrap_or_default();
+        match unreadable {
+            Some(_) => Self { held: self.held.clone(), ..now },
+            None => now,
+        }
     }
 
     fn tell(&self, case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) {
@@ -95,10 +101,10 @@ impl Restraint {
             return Err(refused(held, &work.cluster, Some(&why)));
         }
         kill::answer(case, node, How::Absent);
+        second_look(case, work, node, false);
         if work.grant.action() == Action::Reset {
             start::left_off(case, node, self.leaves_off(work));
         }
-        second_look(case, work, node, false);
         Ok(())
     }
 

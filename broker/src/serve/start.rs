@@ -32,7 +32,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let Go { lock, .. } = standoff::ready(case, work, node.name(), power, asker, hold, lock)?;
     if !sight.runs() {
         // Root may have set a hold since.
-        Restraint::again(work, node).allows_start(work)?;
+        restraint.again(work, node).allows_start(work)?;
     }
     kill::leave_session(case);
     case.record(Event::Intent, Severe::Notice, "powering on", &work.basis());
@@ -66,7 +66,10 @@ pub(super) fn after_fence(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node,
     match start(work, node, planned) {
         Ok(how) => {
             let state = work.state();
-            if let Err(lost) = state.has_started(node.name(), work.id, work.host.clock) {
+            // One that ran already was started by somebody else, or has never died.
+            if how == StartedHow::Created
+                && let Err(lost) = state.has_started(node.name(), work.id, work.host.clock)
+            {
                 case.note(Note::State, &format!("{lost}; another reset may kill it again"));
             }
             say_started(case, node, how);

@@ -111,11 +111,12 @@ fn words(line: &str) -> String {
         let value = line.find(": ").map_or(0, |colon| colon + 2);
         line.replace_range(value.., "M,");
     }
-    // xl uptime: H:MM:SS at the end.
+    // xl uptime: hours, right-justified in two places, minutes and seconds at the end.
     let time = line.rsplit(' ').next().unwrap_or_default();
     let parts: Vec<&str> = time.split(':').collect();
     if parts.len() == 3 && parts.iter().all(|part| part.parse::<u32>().is_ok()) {
-        line.replace_range(line.len() - time.len().., "TIME");
+        let start = line.len() - time.len().max("HH:MM:SS".len());
+        line.replace_range(start.., "TIME");
     }
     line
 }
