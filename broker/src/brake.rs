@@ -6,13 +6,12 @@
 
 use crate::acl::Brake;
 use crate::clock::{Moment, boot_id, wall_time};
-use crate::lock::make_private_dir;
 use crate::names::ClusterName;
+use crate::whole_file;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::fs;
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use xen_fence_protocol::NodeName;
 
@@ -226,24 +225,8 @@ fn read(path: &Path) -> Result<Resets, NotKept> {
     if resets.boot == boot_id() { Ok(resets) } else { Ok(Resets::default()) }
 }
 
-/// Replaces a file as a whole, so that a broker killed half-way leaves the old one.
 fn replace(path: &Path, resets: &Resets) -> std::io::Result<()> {
-    if let Some(dir) = path.parent() {
-        make_private_dir(dir)?;
-    }
-    let text = serde_json::to_vec(resets)?;
-    // A node's name may hold dots, so nothing of it is taken for an extension.
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
-        .open(&new)?;
-    file.write_all(&text)?;
-    fs::rename(&new, path)
+    whole_file::replace(path, &serde_json::to_vec(resets)?)
 }
 
 #[cfg(test)]

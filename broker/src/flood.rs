@@ -7,10 +7,9 @@
 use crate::clock::{BootClock, Clock, Moment};
 use crate::journal::Event;
 use crate::lock::Lock;
+use crate::whole_file;
 use serde::{Deserialize, Serialize};
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use xen_fence_protocol::{STORED_PER_WINDOW, WINDOW, WINDOW_AT_MOST};
@@ -220,16 +219,7 @@ fn read(path: &Path) -> Saved {
 }
 
 fn save(path: &Path, saved: &Saved) -> std::io::Result<()> {
-    let new = path.with_extension("flood-new");
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
-        .open(&new)?;
-    file.write_all(&serde_json::to_vec(saved)?)?;
-    fs::rename(&new, path)
+    whole_file::replace(path, &serde_json::to_vec(saved)?)
 }
 
 #[cfg(test)]

@@ -35,4 +35,5 @@ mod sys;
 pub mod syslog;
 pub mod target;
 pub mod toolstack;
+mod whole_file;
 mod xenstore;

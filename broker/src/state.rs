@@ -7,11 +7,10 @@
 use crate::clock::{Clock, boot_id};
 use crate::lock::Lock;
 use crate::processes::Process;
+use crate::whole_file;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use xen_fence_protocol::{NodeName, RequestId};
@@ -159,7 +158,7 @@ impl State {
         saved.boot = boot_id();
         change(&mut saved.fences);
         let text = serde_json::to_vec(&saved).map_err(|error| cannot(error.into()))?;
-        replace(&self.path, &text).map_err(cannot)
+        whole_file::replace(&self.path, &text).map_err(cannot)
     }
 }
 
@@ -172,20 +171,6 @@ fn read(path: &Path) -> Result<Saved, String> {
     let saved: Saved = serde_json::from_slice(&text)
         .map_err(|error| format!("{} is damaged and counts as empty: {error}", path.display()))?;
     if saved.boot == boot_id() { Ok(saved) } else { Ok(Saved::default()) }
-}
-
-/// Replaces a file as a whole, so that a broker killed half-way leaves the old one.
-fn replace(path: &Path, text: &[u8]) -> std::io::Result<()> {
-    let new = path.with_extension("state-new");
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
-        .open(&new)?;
-    file.write_all(text)?;
-    fs::rename(&new, path)
 }
 
 #[cfg(test)]

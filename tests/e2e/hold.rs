@@ -248,6 +248,48 @@ fn holds_that_cannot_be_read_forbid_nothing_and_are_reported() {
     }
 }
 
+/// Whoever keeps the disk busy between `ready` and `go` lifts no hold.
+#[test]
+fn a_hold_that_was_known_holds_although_it_cannot_be_read_again() {
+    let dom0 = take();
+    let _ = hold(&dom0, "");
+    untouched(&dom0, || {
+        let mut client = Client::ready(&dom0, "node1", 0x7e, "off node2");
+        dom0.write(FILE, "", 0o600);
+        client.say("go", "");
+        let end = client.hears("refused");
+        assert!(end.contains("held"), "{end}");
+    });
+}
+
+/// As an agent that asks several dom0s hears it.
+#[test]
+fn a_reset_of_a_held_node_that_is_off_is_looked_at_again_before_it_is_left_off() {
+    let dom0 = take();
+    let _ = dom0.on(&["xl", "destroy", "alpha-node2"]).exits(0);
+    let _ = hold(&dom0, "");
+    let mut client = Client::ready(&dom0, "node1", 0x7f, "reset node2");
+    client.say("go", "");
+    client.say("wait", "");
+    let absent = client.hears("fenced");
+    assert!(absent.ends_with("node2 absent"), "{absent}");
+    client.say("look", "");
+    let seen = client.hears("seen");
+    assert!(seen.ends_with("node2 off"), "{seen}");
+    let _ = client.hears("unstarted");
+    let _ = client.hears("done");
+}
+
+/// However much root does in a minute, all of it is on record.
+#[test]
+fn what_root_does_is_never_counted_away() {
+    let dom0 = take();
+    let known = dom0.journal("alpha").len();
+    let _ = dom0
+        .sh("for n in $(seq 25); do xen-fence-admin hold alpha node2 --for ${n}h --why x; done");
+    assert_eq!(dom0.journal("alpha").len(), known + 25);
+}
+
 #[test]
 fn only_root_holds_and_only_what_the_policy_has() {
     let dom0 = take();

@@ -158,6 +158,40 @@ fn a_reset_counts_for_others_until_ten_seconds_after_it() {
     assert_eq!(dom0.domid("alpha", "node2"), None);
 }
 
+/// Somebody else's start, while a reset has yet to begin its own, is no outcome of that reset.
+#[test]
+fn what_another_has_started_meanwhile_is_killed() {
+    let dom0 = SHARED.take();
+    let mut first = Client::ready(&dom0, "node1", 0x3a, "reset node2");
+    first.say("go", "");
+    first.say("wait", "");
+    let _ = first.hears("fenced");
+    let _ = dom0.on(&["xl", "create", &dom0.node("alpha", "node2").config()]).exits(0);
+    let others = dom0.domid("alpha", "node2");
+    first.say("wait", "");
+    let mut second = Client::ready(&dom0, "node1", 0x3b, "reset node2");
+    second.say("go", "");
+    let killed = second.hears("fenced");
+    assert!(killed.ends_with("node2 killed"), "{killed}");
+    settle(|| dom0.domid("alpha", "node2").is_some_and(|now| Some(now) != others));
+}
+
+/// A start that found the node running has not started it: the next reset kills.
+#[test]
+fn a_node_that_ran_already_counts_for_no_reset() {
+    let dom0 = SHARED.take();
+    let mut first = Client::ready(&dom0, "node1", 0x3c, "reset node2");
+    first.say("go", "");
+    first.say("wait", "");
+    let _ = first.hears("fenced");
+    let _ = dom0.on(&["xl", "create", &dom0.node("alpha", "node2").config()]).exits(0);
+    first.say("look", "");
+    let _ = first.hears("seen");
+    let started = first.hears("started");
+    assert!(started.ends_with("node2 running"), "{started}");
+    let _ = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0).saying("fenced (killed)");
+}
+
 /// The node stays off until every dom0 has looked again, as long as the agent says that it lives.
 #[test]
 fn a_reset_that_announced_a_second_look_powers_on_after_it() {

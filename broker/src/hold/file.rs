@@ -2,13 +2,11 @@
 
 use super::Held;
 use crate::clock::Clock;
-use crate::lock::{Lock, make_private_dir};
+use crate::lock::Lock;
 use crate::secure_file;
+use crate::whole_file;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -108,22 +106,9 @@ pub(super) fn lock(path: &Path, clock: &dyn Clock) -> Result<Lock, Unreadable> {
 /// Replaces the file as a whole; a crash or a power cut leaves the old one or the new one.
 pub(super) fn replace(path: &Path, holds: &[Held]) -> Result<(), Unreadable> {
     let written = || -> std::io::Result<()> {
-        let text = serde_json::to_vec_pretty(&Saved { holds: holds.to_vec() })?;
-        let dir = path.parent().unwrap_or(Path::new("/"));
-        make_private_dir(dir)?;
-        let new = path.with_extension("new");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
-            .open(&new)?;
-        file.write_all(&text)?;
-        file.write_all(b"\n")?;
-        file.sync_all()?;
-        fs::rename(&new, path)?;
-        File::open(dir)?.sync_all()
+        let mut text = serde_json::to_vec_pretty(&Saved { holds: holds.to_vec() })?;
+        text.push(b'\n');
+        whole_file::replace_for_good(path, &text)
     };
     written()
         .map_err(|error| Unreadable::new(format!("{} cannot be written: {error}", path.display())))

@@ -7,6 +7,7 @@ use crate::lock::Lock;
 use crate::names::ClusterName;
 use crate::processes::{Process, Processes, start_of};
 use crate::sight::Host;
+use crate::whole_file;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::ErrorKind;
@@ -164,10 +165,7 @@ impl Token {
     }
 
     fn write(&self, path: &Path) -> std::io::Result<()> {
-        let text = serde_json::to_vec(self)?;
-        let new = beside(path, ".new");
-        fs::write(&new, text)?;
-        fs::rename(new, path)
+        whole_file::replace(path, &serde_json::to_vec(self)?)
     }
 }
 
