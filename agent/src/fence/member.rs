@@ -94,7 +94,7 @@ impl<'a> Member<'a> {
         self.side.say(&line.to_string());
     }
 
-    /// The next thing that it has done; none for now.
+    /// The next thing that it has done; none if nothing has come.
     pub(super) fn hear(&mut self) -> Option<Heard> {
         while !self.over {
             match self.ear.take(&mut self.course) {

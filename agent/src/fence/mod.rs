@@ -1,5 +1,5 @@
-//! reset and off by one dom0 or several: all reached side by side, asked in one order, told to go
-//! together; and all of it again, with the same id, while that can help.
+//! reset and off by one dom0 or several: all reached side by side, asked in one order, told to go;
+//! and all of it again, with the same id, while that can help.
 //!
 //! What is said when is [`xen_fence_protocol::Round`]'s business; this is what carries it.
 
