@@ -97,6 +97,7 @@ mod tests {
         let held = take(0).unwrap();
         assert!(take(20).is_none());
         drop(held);
-        assert!(take(0).is_some());
+        // Not at once: a child that another test forks just now holds a copy until its exec(2).
+        assert!(take(10_000).is_some());
     }
 }

@@ -79,11 +79,12 @@ impl Lab {
         }
     }
 
-    /// When the journal says that a node had been fenced, since then: ms of dom0's uptime.
+    /// When the journal says that a node had been fenced, since then: ms of dom0's uptime. A request
+    /// that joined an earlier one speaks of that one's kill, and of an instance that may run again.
     fn fenced_since(&self, node: &str, since: u64) -> Vec<u64> {
         let fenced = |record: &&Value| {
             let result = record["result"].as_str().unwrap_or_default();
-            record["node"] == node && result.starts_with("fenced")
+            record["node"] == node && result.starts_with("fenced") && result != "fenced joined"
         };
         let times = self.journal();
         let times = times.iter().filter(fenced).filter_map(|record| record["up_ms"].as_u64());

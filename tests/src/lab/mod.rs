@@ -26,7 +26,6 @@ use crate::throwaway::clusters::Node;
 use crate::throwaway::product::repository;
 use machine::{Machine, Start};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// The lab: a machine that runs Xen, with the cluster alpha of node1 and node2 on it.
@@ -160,8 +159,9 @@ impl Lab {
     /// `xen-fence` with these arguments, as a node: with its key, over SSH.
     #[must_use]
     pub fn ask(&self, node: &str, arguments: &[&str]) -> Running {
-        let mut command = Command::new(nodes::agent());
-        command.env_clear().env("LC_ALL", "C.UTF-8").arg("--config");
+        let mut command = nodes::alone(self, node);
+        command.arg(nodes::agent());
+        command.env_clear().env("LC_ALL", "C.UTF-8").env("PATH", PATH).arg("--config");
         command.arg(nodes::etc(self, node).join("agent.toml")).args(arguments);
         let words: Vec<&str> = ["xen-fence"].into_iter().chain(arguments.iter().copied()).collect();
         Running::start(command, &words)
@@ -207,6 +207,7 @@ impl Lab {
     /// Goes back to where both nodes had begun to write: memory, disks, hypervisor, guests, clock.
     pub fn restore(&mut self) -> Result<()> {
         self.machine = None;
+        nodes::forget(self)?;
         self.machine = Some(self.start_machine(Start::Resume)?);
         Ok(())
     }
@@ -253,6 +254,9 @@ impl Lab {
         &self.image
     }
 }
+
+/// Where what stands around an agent finds its programs.
+const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The file that is the disk of both nodes, on a file system of its own.
 pub const DISK: &str = "/srv/shared/disk.img";

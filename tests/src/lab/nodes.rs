@@ -17,6 +17,32 @@ pub(super) fn etc(lab: &Lab, node: &str) -> PathBuf {
     lab.directory().join(node)
 }
 
+/// Where a node's agents keep the ids of their requests.
+fn run(lab: &Lab, node: &str) -> PathBuf {
+    etc(lab, node).join("run")
+}
+
+/// What runs a program as in the node: its agents share ids with those of no other node or lab.
+pub(super) fn alone(lab: &Lab, node: &str) -> Command {
+    let mut command = Command::new("unshare");
+    let script = "mkdir -p -m 700 \"$0\" /run/xen-fence-agent &&
+        mount --bind \"$0\" /run/xen-fence-agent && exec \"$@\"";
+    command.args(["--mount", "--", "sh", "-c", script]).arg(run(lab, node));
+    command
+}
+
+/// No request of earlier is known to any agent.
+pub(super) fn forget(lab: &Lab) -> Result<()> {
+    for node in &lab.nodes {
+        let run = run(lab, &node.name);
+        match fs::remove_dir_all(&run) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            removed => removed.doing(format!("empty {}", run.display()))?,
+        }
+    }
+    Ok(())
+}
+
 /// The agent that was built with this program.
 pub(super) fn agent() -> PathBuf {
     let program = std::env::current_exe().unwrap_or_default();
