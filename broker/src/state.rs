@@ -138,6 +138,23 @@ impl State {
         })
     }
 
+    /// Remembers that the node was left off after all, if its last fence was by this request.
+    ///
+    /// # Errors
+    /// A sentence that names the file.
+    pub fn is_left_off(
+        &self,
+        node: &NodeName,
+        request: RequestId,
+        clock: &dyn Clock,
+    ) -> Result<(), String> {
+        self.change(clock, |fences| {
+            if let Some(fence) = fences.get_mut(&node.lower()).filter(|last| last.is_of(request)) {
+                fence.restarts = false;
+            }
+        })
+    }
+
     fn change(
         &self,
         clock: &dyn Clock,

@@ -85,11 +85,11 @@ impl<'a> Member<'a> {
                 self.course.begin(Phase::Channel);
                 self.stands = Stands::Asked;
             }
-            ClientLine::Go(_) | ClientLine::GoOff(_) => {
+            ClientLine::Go(_) | ClientLine::GoOff(_) | ClientLine::GoLater(_) => {
                 self.course.begin(Phase::Proof);
                 self.stands = Stands::Gone;
             }
-            ClientLine::Wait(_) | ClientLine::Look(_) => {}
+            ClientLine::Wait(_) | ClientLine::Look(_) | ClientLine::Start(_) => {}
         }
         self.side.say(&line.to_string());
     }

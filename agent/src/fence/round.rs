@@ -135,10 +135,8 @@ impl<'a, 'm> Driver<'a, 'm> {
     fn step(&mut self, event: Event<'_>) {
         let now = self.pace.now().since(self.terms.begun);
         let says = self.round.step(event, now);
-        if self.round.standing() != Standing::Going {
-            return;
-        }
-        if self.round.has_gone() && !self.went {
+        let goes_on = self.round.standing() == Standing::Going;
+        if goes_on && self.round.has_gone() && !self.went {
             self.went = true;
             self.tell_of_holds();
             self.warn_of_two_deaths();

@@ -176,6 +176,8 @@ impl Round {
             } else {
                 self.collect(now, &mut said)
             }
+        }
+        if self.standing == Standing::Going {
             self.wait(now, &mut said);
         }
         said
@@ -274,18 +276,15 @@ impl Round {
         self.waited = now;
     }
 
-    /// Says `go` to a host.
+    /// Says `go` to a host. One host alone knows by itself what forbids the start, and says why.
     fn tell(&mut self, host: usize, said: &mut Vec<Say>) {
-        let (id, several) = (self.request.id(), self.hosts.len() > 1);
-        let resets = self.request.action() == Action::Reset;
-        // One host alone knows by itself what forbids the start, and says why.
-        let stays_off = resets && several && self.starter != Some(host);
-        let line = if stays_off { ClientLine::GoOff(id) } else { ClientLine::Go(id) };
+        let id = self.request.id();
+        let line = match self.starter {
+            _ if self.hosts.len() == 1 => ClientLine::Go(id),
+            Some(starter) if starter == host => ClientLine::GoLater(id),
+            Some(_) | None => ClientLine::GoOff(id),
+        };
         said.push(Say { host, line });
-        if several {
-            // Announces that it will be asked to look once more.
-            said.push(Say { host, line: ClientLine::Wait(id) });
-        }
         self.set(host, Host::Gone);
     }
 
@@ -314,6 +313,9 @@ impl Round {
             return self.end(Outcome::Unknown(why));
         }
         if self.hosts.iter().all(|host| *host == Host::Agrees) {
+            if let Some(host) = self.starter {
+                said.push(Say { host, line: ClientLine::Start(self.request.id()) });
+            }
             return self.end(Outcome::Fenced);
         }
         let killed = |host: &Host| matches!(host, Host::Fenced(How::Killed | How::Joined));

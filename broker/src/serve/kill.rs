@@ -13,6 +13,7 @@ use crate::journal::Event;
 use crate::lock::Lock;
 use crate::processes::start_of;
 use crate::sight::Sight;
+use crate::standoff::Then;
 use crate::state::{Fence, Phase, Remembered, State};
 use crate::syslog::Severe;
 use std::path::Path;
@@ -43,18 +44,19 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let power = work.power(node, &sight);
     let hold = restraint.word();
     let go = standoff::ready(case, work, node.name(), power, asker, hold, lock)?;
-    let Go { lock, leave_off } = go;
+    let Go { lock, then } = go;
     // An agent of several dom0s tells the others when the first has said this.
     case.note(Note::Going, "go was heard in time");
 
     // Root may have set or lifted a hold since, and an agent need not heed one.
     let restraint = restraint.again(work, node);
-    let powers_on = powers_on && !leave_off && restraint.leaves_off(work).is_none();
+    let leaves_off = then == Then::LeaveOff || restraint.leaves_off(work).is_some();
+    let powers_on = powers_on && !leaves_off;
     if let Some(earlier) = earlier {
-        return join(case, work, node, &earlier, (powers_on, restraint), lock);
+        return join(case, work, node, &earlier, (powers_on, restraint, then), lock);
     }
     if restraint.forbids_kill() {
-        return restraint.only_prove(case, work, node);
+        return restraint.only_prove(case, work, node, then);
     }
 
     case.recorder.passed("go");
@@ -93,16 +95,17 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     answer(case, node, ended?);
     if !fenced {
         // Another dom0 may have killed the node, whose shell this was.
-        second_look(case, work, node, false);
+        second_look(case, work, node, then, false);
         return Ok(());
     }
 
-    second_look(case, work, node, planned.is_some());
+    let agreed = second_look(case, work, node, then, planned.is_some());
 
     // Step 8: apart from the agent's session, and after its answer.
     match planned {
-        Some(planned) => super::start::after_fence(case, work, node, planned),
-        None if leave_off => {
+        Some(planned) if agreed => super::start::after_fence(case, work, node, planned),
+        Some(planned) => super::start::not_agreed(case, work, node, planned),
+        None if then == Then::LeaveOff => {
             case.record(Event::Start, Severe::Notice, "left off", "another dom0 powers it on");
         }
         None if work.grant.action() == Action::Reset => {
@@ -212,7 +215,7 @@ fn join(
     work: &Work<'_>,
     node: &Node,
     earlier: &Fence,
-    (powers_on, restraint): (bool, Restraint),
+    (powers_on, restraint, then): (bool, Restraint, Then),
     lock: Lock,
 ) -> Result<(), End> {
     let planned = (powers_on && !earlier.restarts).then(|| super::start::plan(case, work, node));
@@ -224,16 +227,20 @@ fn join(
     let text = format!("{} was fenced by request {}", node.name(), earlier.request);
     case.record(Event::Outcome, Severe::Notice, "fenced joined", &text);
     case.session.say(Body::Fenced { node: node.name().clone(), how: How::Joined });
-    second_look(case, work, node, planned.is_some());
+    let agreed = second_look(case, work, node, then, planned.is_some());
     if earlier.started_ms.is_some() {
         case.session.say(Body::Started { node: node.name().clone(), how: StartedHow::Running });
     } else if earlier.restarts {
         case.note(Note::Progress, &format!("request {} powers it on", earlier.request));
     } else if let Some(planned) = planned {
+        if !agreed {
+            super::start::not_agreed(case, work, node, planned);
+            return Ok(());
+        }
         leave_session(case);
         case.record(Event::Intent, Severe::Notice, "powering on", &work.basis());
         super::start::after_fence(case, work, node, planned);
-    } else if work.grant.action() == Action::Reset {
+    } else if work.grant.action() == Action::Reset && then != Then::LeaveOff {
         super::start::left_off(case, node, restraint.leaves_off(work));
     }
     Ok(())

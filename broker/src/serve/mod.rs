@@ -90,6 +90,8 @@ fn read_request(case: &mut Case<'_, '_>) -> Result<Request, End> {
         Heard::Line(
             line @ (ClientLine::Go(id)
             | ClientLine::GoOff(id)
+            | ClientLine::GoLater(id)
+            | ClientLine::Start(id)
             | ClientLine::Wait(id)
             | ClientLine::Look(id)),
         ) => {
