@@ -254,6 +254,7 @@ fn fence(record: &Record) -> Option<Fence> {
         phase: record.phase?,
         at_ms: millis(record.at),
         started_ms: Some(millis(record.started)).filter(|at| *at > 0),
+        joined: Vec::new(),
         pid: 1,
         started: 1,
     })

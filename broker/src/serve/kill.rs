@@ -22,6 +22,9 @@ use xen_fence_protocol::{
     Action, Body, Failure, GO_BY, How, LOOK_UP_FRESH, Note, Refusal, StartedHow,
 };
 
+/// A turn that nobody has is had in less.
+const TURN_IS_FREE: Duration = Duration::from_millis(4);
+
 /// Pause while another request proves the death of the same node.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -130,9 +133,15 @@ pub(super) fn take_lock(
     };
     let mut told = false;
     loop {
+        let asked = work.host.clock.now();
         let Some(turn) = take(case, &work.turn_path(), deadline)? else {
             return Err(busy("other requests of this very caller come first"));
         };
+        // Who waited for another request of its own lets those of others pass: many sessions of one
+        // caller would else hand the lock on among themselves.
+        if work.host.clock.now().since(asked) > TURN_IS_FREE {
+            work.host.clock.sleep(PAUSE);
+        }
         let Some(lock) = take(case, &work.lock_path(), deadline)? else {
             return Err(busy("another request of this cluster holds its lock"));
         };
@@ -218,30 +227,40 @@ fn join(
     (powers_on, restraint, then): (bool, Restraint, Then),
     lock: Lock,
 ) -> Result<(), End> {
-    let planned = (powers_on && !earlier.restarts).then(|| super::start::plan(case, work, node));
-    let planned = planned.flatten();
+    // What the earlier request was to power on, and did not, is this one's to power on.
+    let under_way = earlier.restarts && work.starts().has_plan_for(node, work.host.processes);
+    let starts = powers_on && earlier.started_ms.is_none() && !under_way;
+    let planned = starts.then(|| super::start::plan(case, work, node)).flatten();
     if planned.is_some() {
         restraint.keep(case, work, node, true);
+    }
+    let joins = (work.id, planned.is_some());
+    if let Err(lost) = work.state().is_joined(node.name(), earlier, joins, work.host.clock) {
+        case.note(Note::State, &format!("{lost}; a repeated request may kill twice"));
     }
     drop(lock);
     let text = format!("{} was fenced by request {}", node.name(), earlier.request);
     case.record(Event::Outcome, Severe::Notice, "fenced joined", &text);
     case.session.say(Body::Fenced { node: node.name().clone(), how: How::Joined });
-    let agreed = second_look(case, work, node, then, planned.is_some());
-    if earlier.started_ms.is_some() {
-        case.session.say(Body::Started { node: node.name().clone(), how: StartedHow::Running });
-    } else if earlier.restarts {
-        case.note(Note::Progress, &format!("request {} powers it on", earlier.request));
-    } else if let Some(planned) = planned {
-        if !agreed {
-            super::start::not_agreed(case, work, node, planned);
-            return Ok(());
-        }
+    if planned.is_some() {
         leave_session(case);
         case.record(Event::Intent, Severe::Notice, "powering on", &work.basis());
-        super::start::after_fence(case, work, node, planned);
-    } else if work.grant.action() == Action::Reset && then != Then::LeaveOff {
-        super::start::left_off(case, node, restraint.leaves_off(work));
+    }
+    let agreed = second_look(case, work, node, then, planned.is_some());
+    match planned {
+        Some(planned) if agreed => super::start::after_fence(case, work, node, planned),
+        Some(planned) => super::start::not_agreed(case, work, node, planned),
+        None if earlier.started_ms.is_some() => {
+            let node = node.name().clone();
+            case.session.say(Body::Started { node, how: StartedHow::Running });
+        }
+        None if under_way => {
+            case.note(Note::Progress, &format!("request {} powers it on", earlier.request));
+        }
+        None if work.grant.action() == Action::Reset && then != Then::LeaveOff => {
+            super::start::left_off(case, node, restraint.leaves_off(work));
+        }
+        None => {}
     }
     Ok(())
 }
@@ -278,6 +297,7 @@ fn remember(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, phase: Phase,
         phase,
         at_ms: work.host.clock.now().millis(),
         started_ms: None,
+        joined: Vec::new(),
         pid,
         started: start_of(pid).unwrap_or(0),
     };

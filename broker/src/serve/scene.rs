@@ -12,7 +12,7 @@ use crate::sight::Sight;
 use crate::standoff::Then;
 use crate::syslog::Severe;
 use std::path::PathBuf;
-use xen_fence_protocol::{Body, ClientLine, LOOK_BY, Note, PROOF, Power, READY_SILENCE, Text};
+use xen_fence_protocol::{Body, ClientLine, LOOK_BY, Note, Power, READY_SILENCE, Text, WAIT_IN_ALL};
 
 /// Writes the guest's core, where the host wants one. The kill goes on whatever comes of it.
 pub(super) fn dump_core(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, sight: &Sight) {
@@ -81,7 +81,7 @@ impl Witness for Scene<'_, '_> {
 
     fn killing_again(&mut self) {
         // Whoever holds it does so for seconds. A lock that cannot be had stops no kill.
-        let deadline = self.clock.now().after(PROOF);
+        let deadline = self.clock.now().after(WAIT_IN_ALL.saturating_mul(2));
         self.lock = Lock::take(&self.path, self.clock, deadline, || false).ok().flatten();
     }
 
