@@ -115,7 +115,7 @@ struct Joined {
 
 impl Joined {
     fn of(party: Party) -> Self {
-        Self { way: party.way, side: Box::new(party.ssh.wait_for_word()) }
+        Self { way: party.way, side: Box::new(party.ssh.side()) }
     }
 }
 
@@ -174,21 +174,22 @@ fn one_round(
         Start::NotAsked
     };
     tell();
-    let why = match end {
-        End::Over(Outcome::Untouched(why) | Outcome::Unknown(why)) => Some(why),
-        End::Over(Outcome::Fenced) | End::Again => None,
+    let out = match end {
+        End::Over(Outcome::Untouched(why)) => {
+            culprit(why).filter(|host| can_do_without(why, members.get(*host)))
+        }
+        End::Again(awaited) => awaited,
+        End::Over(Outcome::Fenced | Outcome::Unknown(_)) => None,
     };
     let error = match end {
         End::Over(Outcome::Fenced) => None,
-        End::Again => Some(words::again(terms.request, &members)),
+        End::Again(awaited) => Some(words::again(awaited, &members)),
         End::Over(Outcome::Untouched(why)) => Some(words::untouched(why, &members)),
         End::Over(Outcome::Unknown(why)) => {
             settle(&members, terms);
             Some(words::unknown(why, &members))
         }
     };
-    let out = why.filter(|_| !has_gone).and_then(|why| Some((why, culprit(why)?)));
-    let out = out.filter(|(why, host)| can_do_without(*why, members.get(*host)));
     let ends: Vec<_> = members
         .into_iter()
         .enumerate()
@@ -206,7 +207,7 @@ fn one_round(
             (stands, member.course.finish(), end)
         })
         .collect();
-    let can_be_left_out = out.and_then(|(_, host)| ways.get(host)).map(|way| way.endpoint.clone());
+    let can_be_left_out = out.and_then(|host| ways.get(host)).map(|way| way.endpoint.clone());
     let answers = ways
         .drain(..)
         .zip(tolds)

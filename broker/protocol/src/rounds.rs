@@ -158,6 +158,12 @@ impl Round {
         self.starter
     }
 
+    /// The host that has been asked and keeps the others waiting.
+    #[must_use]
+    pub fn awaited(&self) -> Option<usize> {
+        self.hosts.iter().position(|host| *host == Host::Asked)
+    }
+
     /// Takes an event, and answers with what is to be said, in this order.
     #[must_use]
     pub fn step(&mut self, event: Event<'_>, now: Duration) -> Vec<Say> {
