@@ -124,6 +124,52 @@ fn a_pin_says_who_has_to_answer() {
     let _ = node1(&xen1, &["off", "node3"]).exits(2).saying("xen9");
 }
 
+/// Longer than a lock is held for the others. Which of the two is asked last is in their host keys.
+#[test]
+fn a_slow_listing_costs_a_fence_only_what_needs_it() {
+    let (xen1, xen2) = two();
+    settings(&xen1, "[pins]\nnode3 = [\"xen1\"]\nnode2 = [\"xen2\"]\n");
+    let mut left_out = 0;
+    for (slow, node) in [(&xen1, "node2"), (&xen2, "node3")] {
+        slow.fault(&["fault", "list-delay", "6000"]);
+        let off = node1(&xen1, &["off", node]).exits(0).saying("killed by");
+        left_out += usize::from(off.says("left out"));
+        assert!(off.took < Duration::from_secs(30), "{off}");
+        slow.fault(&["lift", "list-delay"]);
+    }
+    assert!(left_out > 0, "neither was slow while the other's lock was held");
+    // Where both are needed, the slow one is named.
+    let mut named = 0;
+    for (slow, name) in [(&xen1, "xen1"), (&xen2, "xen2")] {
+        slow.fault(&["fault", "list-delay", "6000"]);
+        let off = node1(&xen1, &["off", "node1", "--timeout", "16"]);
+        if off.code != 0 {
+            let off = off.saying(&format!("{name} was not ready to fence node1 while"));
+            let _ = off.saying("nothing was touched on any dom0").saying("toolstack is slow");
+            named += 1;
+        }
+        slow.fault(&["lift", "list-delay"]);
+    }
+    assert!(named > 0);
+}
+
+/// Until it has looked for a name in vain, sudo starts no broker; nobody else's lock bears that.
+#[test]
+fn a_slow_sudo_on_one_dom0_only_delays_a_fence() {
+    let (xen1, xen2) = two();
+    let _ = xen2.on(&["mv", "/usr/bin/sudo", "/usr/bin/sudo.real"]).exits(0);
+    let script = "#!/bin/sh\nsleep 6\nexec /usr/bin/sudo.real \"$@\"\n";
+    xen2.write("/usr/bin/sudo", script, 0o755);
+    let off = node1(&xen1, &["off", "node2"]).exits(0).saying("killed by xen2");
+    assert!(off.took < Duration::from_secs(9), "{off}");
+    // Slower than a broker waits for its request.
+    xen2.write("/usr/bin/sudo", script.replace("6", "60"), 0o755);
+    let never = node1(&xen1, &["off", "node3", "--timeout", "12"]);
+    assert_ne!(never.code, 0, "{never}");
+    let _ = never.saying("xen2").saying("was not ready").saying("sudo, which starts its broker");
+    assert!(xen1.domid("alpha", "node3").is_some(), "node3 was touched");
+}
+
 #[test]
 fn one_dom0_at_two_addresses_is_one_and_a_dead_one_costs_a_moment() {
     let dom0 = crate::two_clusters().raise().unwrap();

@@ -204,9 +204,8 @@ impl<'a> Ear<'a> {
                 "no broker has spoken: sudo, which starts it, waits for syslog, PAM or the name \
                  service as sshd does",
             ),
-            (Stage::Untouched, Kind::TimedOut) => Error::new(kind, self.untouched(&message)).hint(
-                "its broker runs: the toolstack or the cluster's lock keeps it waiting",
-            ),
+            (Stage::Untouched, Kind::TimedOut) => Error::new(kind, self.untouched(&message))
+                .hint("its broker runs: the toolstack or the cluster's lock keeps it waiting"),
             (Stage::Untouched, kind) => {
                 Error::new(kind, self.untouched(&message)).retry(match broken {
                     Broken::TimedOut => Retry::Never,

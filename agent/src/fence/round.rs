@@ -72,7 +72,9 @@ impl<'a, 'm> Driver<'a, 'm> {
             if let Some(end) = self.end() {
                 return Some(end);
             }
-            let Some(silent) = self.members.iter().position(|member| !member.listens) else { break };
+            let Some(silent) = self.members.iter().position(|member| !member.listens) else {
+                break;
+            };
             let now = self.pace.now();
             if self.members.iter().any(|member| member.listens) {
                 first.get_or_insert(now);

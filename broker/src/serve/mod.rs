@@ -19,9 +19,7 @@ use crate::settings::{Settings, ToolstackKind};
 use crate::toolstack::{Toolstack, Xl, Xm};
 use case::{Case, End, Work};
 use std::path::{Path, PathBuf};
-use xen_fence_protocol::{
-    Action, Body, ClientLine, Note, REQUEST_READ, Refusal, Request, Text,
-};
+use xen_fence_protocol::{Action, Body, ClientLine, Note, REQUEST_READ, Refusal, Request, Text};
 
 /// Locks and state of a real host: on tmpfs, so that they end with the boot that they speak of.
 pub const RUN_DIR: &str = "/run/xen-fence";
