@@ -46,8 +46,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     // Step 5: only a living asker can answer this.
     let power = work.power(node, &sight);
     let hold = restraint.word();
-    let go = standoff::ready(case, work, node.name(), power, asker, hold, lock)?;
-    let Go { lock, then } = go;
+    let Go { lock, then } = standoff::ready(case, work, node.name(), power, asker, hold, lock)?;
     // An agent of several dom0s tells the others when the first has said this.
     case.note(Note::Going, "go was heard in time");
 
@@ -83,6 +82,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
         path: work.lock_path(),
         lock: Some(lock),
     };
+    case.recorder.passed("aimed");
     let ended = work.host.fence(&work.grant, node, sight, &mut scene);
     drop(scene);
 
