@@ -47,6 +47,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let power = work.power(node, &sight);
     let hold = restraint.word();
     let Go { lock, then } = standoff::ready(case, work, node.name(), power, asker, hold, lock)?;
+    case.recorder.passed("go");
     // An agent of several dom0s tells the others when the first has said this.
     case.note(Note::Going, "go was heard in time");
 
@@ -60,8 +61,6 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     if restraint.forbids_kill() {
         return restraint.only_prove(case, work, node, then);
     }
-
-    case.recorder.passed("go");
 
     // Step 6: from here on nothing stops it short.
     leave_session(case);
