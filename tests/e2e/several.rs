@@ -109,6 +109,12 @@ fn a_pin_says_who_has_to_answer() {
     settings(&xen1, "[pins]\nnode3 = [\"xen1\"]\nnode2 = [\"xen2\"]\n");
     // All answer: all are asked.
     let _ = node1(&xen1, &["reset", "node3"]).exits(0).saying("absent on xen2");
+    // Nowhere at all: it is started where it can run.
+    for (node, home) in [("node3", &xen1), ("node2", &xen2)] {
+        let _ = node1(&xen1, &["off", node]).exits(0);
+        let _ = node1(&xen1, &["reset", node]).exits(0);
+        assert!(home.domid("alpha", node).is_some(), "{node} was started elsewhere");
+    }
     let _ = xen2.on(&["pkill", "-STOP", "-o", "-x", "sshd"]).exits(0);
     let slow = node1(&xen1, &["off", "node3"]).exits(0).saying("killed by xen1").saying("left out");
     assert!(slow.took < Duration::from_secs(5), "{slow}");
@@ -145,7 +151,7 @@ fn a_slow_listing_costs_a_fence_only_what_needs_it() {
         let off = node1(&xen1, &["off", "node1", "--timeout", "16"]);
         if off.code != 0 {
             let off = off.saying(&format!("{name} was not ready to fence node1 while"));
-            let _ = off.saying("nothing was touched on any dom0").saying("toolstack is slow");
+            let _ = off.saying("the toolstack or the cluster's lock keeps it waiting");
             named += 1;
         }
         slow.fault(&["lift", "list-delay"]);
@@ -166,7 +172,7 @@ fn a_slow_sudo_on_one_dom0_only_delays_a_fence() {
     xen2.write("/usr/bin/sudo", script.replace("6", "60"), 0o755);
     let never = node1(&xen1, &["off", "node3", "--timeout", "12"]);
     assert_ne!(never.code, 0, "{never}");
-    let _ = never.saying("xen2").saying("was not ready").saying("sudo, which starts its broker");
+    let _ = never.saying("xen2").saying("was not ready").saying("sudo, which starts");
     assert!(xen1.domid("alpha", "node3").is_some(), "node3 was touched");
 }
 
@@ -216,10 +222,13 @@ fn a_retry_by_two_joins_what_one_of_them_did() {
             reset.wait().exits(0)
         };
         let _ = output.saying("joined by xen2");
-        settle(|| xen2.domid("alpha", "node2").is_some());
+        // Nobody remembers where it ran; both could start it, and one does.
+        let runs_on = |dom0: &Dom0| dom0.domid("alpha", "node2").is_some();
+        settle(|| runs_on(&xen1) || runs_on(&xen2));
+        std::thread::sleep(Duration::from_secs(1));
+        assert!(runs_on(&xen1) != runs_on(&xen2), "it runs twice");
         let killed = |record: &serde_json::Value| record.to_string().contains("fenced killed");
         assert_eq!(xen2.journal("alpha").iter().filter(|record| killed(record)).count(), 1);
-        assert_eq!(xen1.domid("alpha", "node2"), None);
     }
 }
 

@@ -162,8 +162,7 @@ fn a_reset_counts_for_others_until_ten_seconds_after_it() {
 fn what_another_has_started_meanwhile_is_killed() {
     let dom0 = SHARED.take();
     let mut first = Client::ready(&dom0, "node1", 0x3a, "reset node2");
-    first.say("go", "");
-    first.say("wait", "");
+    first.say("go-later", "");
     let _ = first.hears("fenced");
     let _ = dom0.on(&["xl", "create", &dom0.node("alpha", "node2").config()]).exits(0);
     let others = dom0.domid("alpha", "node2");
@@ -180,12 +179,12 @@ fn what_another_has_started_meanwhile_is_killed() {
 fn a_node_that_ran_already_counts_for_no_reset() {
     let dom0 = SHARED.take();
     let mut first = Client::ready(&dom0, "node1", 0x3c, "reset node2");
-    first.say("go", "");
-    first.say("wait", "");
+    first.say("go-later", "");
     let _ = first.hears("fenced");
-    let _ = dom0.on(&["xl", "create", &dom0.node("alpha", "node2").config()]).exits(0);
     first.say("look", "");
     let _ = first.hears("seen");
+    let _ = dom0.on(&["xl", "create", &dom0.node("alpha", "node2").config()]).exits(0);
+    first.say("start", "");
     let started = first.hears("started");
     assert!(started.ends_with("node2 running"), "{started}");
     let _ = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0).saying("fenced (killed)");

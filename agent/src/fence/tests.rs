@@ -28,7 +28,7 @@ pub(crate) fn alone(
             self.0 = until;
         }
     }
-    let joined = vec![Joined { way: way("xen1"), side }];
+    let joined = vec![Joined { way: way("xen1"), side, home: true }];
     let rounded = one_round(joined, terms, false, &mut Leaps(terms.begun.plus(late)), watch);
     let mut answer = rounded.answers.into_iter().next().unwrap();
     if let Some(error) = rounded.error {
@@ -152,6 +152,7 @@ fn play(action: Action, scripts: &[Script]) -> Played2 {
     let joined = scripts.iter().enumerate().map(|(host, script)| Joined {
         way: way(&format!("h{}", host + 1)),
         side: Box::new(Played { host, script, world: Rc::clone(&world) }),
+        home: true,
     });
     let node = NodeName::parse("node2").ok();
     let request = Request::new(RequestId::from_bits(ID), action, node).unwrap();

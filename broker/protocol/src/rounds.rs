@@ -103,6 +103,8 @@ pub struct Round {
     waited: Duration,
     /// Those that have said that they cannot power the node on.
     unable: Vec<usize>,
+    /// Those that the node cannot run on.
+    elsewhere: Vec<usize>,
     /// Whether a hold or a brake anywhere leaves the node off, which then holds everywhere.
     left_off: bool,
     asker_seen: bool,
@@ -125,6 +127,7 @@ impl Round {
             first_ready: None,
             waited: begun,
             unable: Vec::new(),
+            elsewhere: Vec::new(),
             left_off: false,
             asker_seen: false,
             gone: false,
@@ -132,6 +135,11 @@ impl Round {
             starter: None,
             standing: Standing::Going,
         }
+    }
+
+    /// The node cannot run on this host: it is not to power it on.
+    pub fn cannot_run_on(&mut self, host: usize) {
+        self.elsewhere.push(host);
     }
 
     /// How things stand.
@@ -292,12 +300,15 @@ impl Round {
 
     /// Where the node is, if that host can power it on; else a host that can.
     fn best_starter(&self) -> usize {
-        let hosts = || self.hosts.iter().enumerate();
+        let homes = |(at, _): &(usize, &Host)| !self.elsewhere.contains(at);
+        let hosts = || self.hosts.iter().enumerate().filter(homes);
         let can = |at: usize| !self.unable.contains(&at);
         let has_it = |host: &Host| !matches!(host, Host::Ready { power: Power::Off, .. });
         let best = hosts().find(|(at, host)| can(*at) && has_it(host));
         let best = best.or_else(|| hosts().find(|(at, _)| can(*at)));
-        best.or_else(|| hosts().find(|(_, host)| has_it(host))).map_or(0, |(at, _)| at)
+        // Nobody can: the one that says why.
+        let best = best.or_else(|| hosts().find(|(_, host)| has_it(host)));
+        best.or_else(|| hosts().next()).map_or(0, |(at, _)| at)
     }
 
     /// Waits for the proof of every host, and has all look again.

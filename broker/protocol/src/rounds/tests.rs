@@ -279,6 +279,20 @@ fn a_reset_is_powered_on_where_it_was_by_a_host_that_can() {
 }
 
 #[test]
+fn no_host_that_the_node_cannot_run_on_powers_it_on() {
+    let unfit = Text::escaped("no configuration");
+    let unfit = Body::Note { about: Note::Config, text: unfit };
+    for note in [None, Some(unfit)] {
+        let mut play = Play::of(Action::Reset, 2);
+        play.round.cannot_run_on(0);
+        let play = play.hear(0, &ready(Power::Off));
+        let play = note.iter().fold(play, |play, note| play.hear(1, note));
+        let play = play.hear(1, &ready(Power::Off)).hear(0, &going());
+        play.says(&["0 request", "1 request", "0 go-off", "1 go-later"]);
+    }
+}
+
+#[test]
 fn what_is_left_off_anywhere_is_left_off_everywhere() {
     for (hold, power) in [(Hold::LeaveOff, Power::On), (Hold::Forbid, Power::Off)] {
         Play::of(Action::Reset, 2)
