@@ -43,10 +43,9 @@ fn sshd_accepts_both_configurations() {
         "authorizedkeysfile none",
         "authorizedkeyscommand /usr/lib/xen-fence/xen-fence-keys 64 %u %u",
     ];
-    for (file, keys) in [
-        ("/etc/ssh/sshd_config", from_files),
-        ("/etc/xen-fence/sshd_config", from_program),
-    ] {
+    for (file, keys) in
+        [("/etc/ssh/sshd_config", from_files), ("/etc/xen-fence/sshd_config", from_program)]
+    {
         let _ = dom0.on(&["/usr/sbin/sshd", "-t", "-f", file]).exits(0);
         let who = "user=fence-alpha,host=node1,addr=10.77.0.11";
         let seen = dom0.on(&["/usr/sbin/sshd", "-T", "-C", who, "-f", file]).exits(0);

@@ -28,7 +28,8 @@ impl Noise {
         dom0.write(PROGRAM, &bytes, 0o755);
         let place = dom0.in_node("beta", "db1");
         if words.contains(&MANY_ADDRESSES) {
-            let line = "for n in $(seq 100 199); do ip address replace 10.77.0.$n/24 dev eth0; done";
+            let line =
+                "for n in $(seq 100 199); do ip address replace 10.77.0.$n/24 dev eth0; done";
             let _ = place.must(&["sh", "-ec", line])?;
         }
         let to = format!("{ADDRESS}:{}", dom0.sshd().port());

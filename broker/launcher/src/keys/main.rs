@@ -11,7 +11,9 @@ mod logins;
 
 use nix::sys::resource::{Resource, setrlimit};
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
+use std::fs::{DirBuilder, File};
 use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
@@ -19,6 +21,8 @@ use std::time::Duration;
 
 /// Where `xen-fence-admin acl apply` writes the keys.
 const KEYS: &str = "/etc/xen-fence/keys";
+/// Root's, on tmpfs, beside the broker's own locks.
+const RUN: &str = "/run/xen-fence";
 /// Group of those that have none; the key files are for everybody to read.
 const NOBODYS_GROUP: u32 = 65534;
 /// Between two looks whether there is room. sshd ends the wait with its LoginGraceTime.
@@ -35,6 +39,8 @@ fn main() -> ExitCode {
     if most == 0 || uid == 0 || account.contains('/') || account.starts_with('.') {
         return complain("this is no account of a cluster");
     }
+    // Held to the end. Whoever waits for it is still root, and does not count.
+    let _turn = take_turn(account);
     if let Err(error) = become_account(most, uid) {
         return complain(&format!("cannot become {account}: {}", error.desc()));
     }
@@ -49,6 +55,17 @@ fn main() -> ExitCode {
         Ok(_) => ExitCode::FAILURE,
         Err(error) => complain(&format!("{KEYS}/{account} cannot be read: {error}")),
     }
+}
+
+/// Waits until no other login of this account asks for room. Where there can be no lock, all ask at once
+/// and some of them in vain.
+fn take_turn(account: &str) -> Option<File> {
+    DirBuilder::new().recursive(true).mode(0o700).create(RUN).ok()?;
+    let path = Path::new(RUN).join(format!("{account}.logins"));
+    let lock =
+        File::options().write(true).create(true).truncate(false).mode(0o600).open(path).ok()?;
+    lock.lock().ok()?;
+    Some(lock)
 }
 
 /// Gives root up for good. From here on the kernel counts what runs as the account, whoever started

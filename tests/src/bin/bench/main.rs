@@ -20,7 +20,9 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let done = match args.next().as_deref() {
         Some("inside") => inside(rounds(args.next())),
-        Some("storm") => storm::compare(args.next().and_then(|word| word.parse().ok()).unwrap_or(6)),
+        Some("storm") => {
+            storm::compare(args.next().and_then(|word| word.parse().ok()).unwrap_or(6))
+        }
         Some("fences") => storm::fences(rounds(args.next())),
         first => compare(rounds(first.map(ToOwned::to_owned))),
     };

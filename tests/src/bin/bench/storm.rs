@@ -16,10 +16,7 @@ const TURN: usize = 5;
 const NOISES: [(&str, &[&str]); 4] = [
     ("quiet", &[]),
     ("1,000 silent, 50 a second, from its own address", &["silent=1000", "rate=50"]),
-    (
-        "the same, and as many logins as it is let have",
-        &["silent=1000", "rate=50", "logins=1000"],
-    ),
+    ("the same, and as many logins as it is let have", &["silent=1000", "rate=50", "logins=1000"]),
     (
         "1,000 silent, 50 a second, from a hundred addresses",
         &["silent=1000", "rate=50", MANY_ADDRESSES],
@@ -50,7 +47,9 @@ pub(crate) fn compare(turns: usize) -> Result<()> {
     });
 
     let fences = turns * TURN;
-    println!("{fences} fences in quiet and in each kind of noise, in turns of {TURN}, on this machine as it is now:");
+    println!(
+        "{fences} fences in quiet and in each kind of noise, in turns of {TURN}, on this machine as it is now:"
+    );
     // The first turn warms caches and is not counted.
     let _ = turn(&dom0)?;
     for _ in 0..turns {
