@@ -55,13 +55,18 @@ fn main() {
     let _ = setrlimit(Resource::RLIMIT_NOFILE, hard.max(soft), hard);
     let figures = Figures::default();
     std::thread::scope(|scope| {
-        scope.spawn(|| keep_silent(&wanted, &figures));
         for hand in 0..HANDS {
             let (wanted, figures) = (&wanted, &figures);
             let share = wanted.logins / HANDS + usize::from(hand < wanted.logins % HANDS);
             scope.spawn(move || log_in(wanted, share, figures));
         }
+        // Silence first would leave this address no room for a login.
         until_it_has_enough(&wanted, &figures);
+        scope.spawn(|| keep_silent(&wanted, &figures));
+        while figures.made.load(Ordering::Relaxed) < wanted.silent {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        std::thread::sleep(Duration::from_millis(500));
         figures.tell("up");
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         figures.tell("end");
@@ -92,17 +97,13 @@ fn wanted() -> Wanted {
     wanted
 }
 
+/// Waits until it has the logins that it wants, or gets no more.
 fn until_it_has_enough(wanted: &Wanted, figures: &Figures) {
     let (mut seen, mut since) = (0, Instant::now());
-    loop {
+    while seen < wanted.logins && since.elapsed() < ENOUGH {
         let logged_in = figures.logged_in.load(Ordering::Relaxed);
-        let made = figures.made.load(Ordering::Relaxed);
         if logged_in > seen {
             (seen, since) = (logged_in, Instant::now());
-        }
-        let enough = logged_in >= wanted.logins || since.elapsed() > ENOUGH;
-        if made >= wanted.silent && enough {
-            return;
         }
         std::thread::sleep(Duration::from_millis(20));
     }
