@@ -117,7 +117,6 @@ fn keep_silent(wanted: &Wanted, figures: &Figures) {
     let began = Instant::now();
     let mut looked = began;
     loop {
-        #[expect(clippy::cast_possible_truncation, reason = "a test's minutes")]
         let by_now = began.elapsed().as_millis() as usize * wanted.rate / 1000;
         while figures.made.load(Ordering::Relaxed) < wanted.silent + by_now {
             figures.made.fetch_add(1, Ordering::Relaxed);
@@ -175,7 +174,7 @@ fn log_in(wanted: &Wanted, share: usize, figures: &Figures) {
     let mut looked = Instant::now();
     loop {
         if held.len() < share
-            && let Some(one) = one_login(wanted, held.len() % 2 == 0)
+            && let Some(one) = one_login(wanted, held.len().is_multiple_of(2))
         {
             figures.logins.fetch_add(1, Ordering::Relaxed);
             figures.logged_in.fetch_add(1, Ordering::Relaxed);
