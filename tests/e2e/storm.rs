@@ -164,8 +164,13 @@ fn noise(dom0: &Dom0, words: &[&str]) -> Noise {
 
 /// What the dedicated sshd holds for somebody who has logged in.
 fn logins(dom0: &Dom0, account: &str) -> usize {
-    let title = format!("sshd: {account}@");
-    dom0.processes().iter().filter(|process| process.command.starts_with(&title)).count()
+    // Beside root's process for the same connection, which has `[priv]` in its title; with no session
+    // there is nothing behind the name.
+    let title = format!("sshd: {account}");
+    let is_login = |process: &Process| {
+        process.command.trim().strip_prefix(&title).is_some_and(|more| !more.contains('['))
+    };
+    dom0.processes().into_iter().filter(is_login).count()
 }
 
 /// node1 kills node2 and starts it again, some times.
