@@ -21,6 +21,7 @@ mod retries;
 mod root;
 mod several;
 mod standoff;
+mod storm;
 mod witnesses;
 mod xm;
 
