@@ -50,17 +50,18 @@ const OUTSIDE: &str = "10.79.0";
 const BELOW: &str = "10.99.0";
 
 impl Network {
+    /// The guests' LAN comes first.
     fn bridges(self) -> Vec<Bridge> {
-        let (name, net) = ("xenbr0", GUESTS);
+        let bridge = |name, net, vlan, guests, dom0| Bridge { name, net, vlan, guests, dom0 };
         match self {
-            Self::Bridge => vec![Bridge { name, net, vlan: None, guests: true, dom0: Port::Own }],
+            Self::Bridge => vec![bridge("xenbr0", GUESTS, None, true, Port::Own)],
             Self::Vlans | Self::Bond => vec![
-                Bridge { name: LAN, net, vlan: Some(10), guests: true, dom0: Port::None },
-                Bridge { name: ADMINS, net: ADMIN, vlan: Some(20), guests: true, dom0: Port::Own },
+                bridge("xenbr10", GUESTS, Some(10), true, Port::None),
+                bridge("xenbr20", ADMIN, Some(20), true, Port::Own),
             ],
             Self::Nat => vec![
-                Bridge { name: "virbr0", net, vlan: None, guests: true, dom0: Port::Router },
-                Bridge { name, net: OUTSIDE, vlan: None, guests: false, dom0: Port::Own },
+                bridge("virbr0", GUESTS, None, true, Port::Router),
+                bridge("xenbr0", OUTSIDE, None, false, Port::Own),
             ],
         }
     }
@@ -201,10 +202,6 @@ impl Network {
         }
     }
 }
-
-/// The bridge of the guests' LAN and that of the admin VLAN, where they are two.
-const LAN: &str = "xenbr10";
-const ADMINS: &str = "xenbr20";
 
 const MASQUERADE: &str = "add table ip nat; \
     add chain ip nat out { type nat hook postrouting priority 100 ; }; \
