@@ -39,20 +39,17 @@ fn fences(xen1: &Dom0, xen2: &Dom0) {
     fences_while(xen1, xen2, &[], || ());
 }
 
-/// As `fences`, with more said to the agent, and this done between the kill's beginning and its end.
+/// As `fences`, with more said to the agent, and this done while it is at work.
 #[track_caller]
 fn fences_while(xen1: &Dom0, xen2: &Dom0, more: &[&str], meanwhile: impl FnOnce()) {
     long_after(xen1);
     long_after(xen2);
-    xen2.fault(&["fault", "slow-destroy", "500", "alpha-node2"]);
     let (domid, processes) = (xen2.domid("alpha", "node2"), xen2.processes_of("alpha", "node2"));
     assert!(!processes.is_empty());
     let words = [&["xen-fence", "reset", "node2"], more].concat();
     let reset = xen1.in_node("alpha", "node1").spawn(&words);
-    destroy_goes_on(xen2);
     meanwhile();
     let reset = reset.wait().exits(0).saying("absent on ").saying("killed by ");
-    xen2.fault(&["clear"]);
     for old in processes {
         let same = xen2.process(old.pid).filter(|now| now.command == old.command);
         assert!(same.is_none(), "{old:?} lives on\n{reset}");
@@ -158,7 +155,12 @@ fn tagged_bridges_on_a_bond() {
     came_from(&xen2, "10.78.0.11");
     bridge([&xen1, &xen2], "xenbr10", "down");
     for cable in ["eth0", "eth1"] {
-        fences_while(&xen1, &xen2, &[], || xen1.cable(cable, false).unwrap());
+        xen2.fault(&["fault", "slow-destroy", "3000", "alpha-node2"]);
+        fences_while(&xen1, &xen2, &[], || {
+            destroy_goes_on(&xen2);
+            xen1.cable(cable, false).unwrap();
+        });
+        xen2.fault(&["clear"]);
         fences(&xen1, &xen2);
         xen1.cable(cable, true).unwrap();
         settle(|| reaches(&xen1, "10.78.0.253"));
