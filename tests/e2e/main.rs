@@ -13,6 +13,7 @@ mod hostile;
 mod install;
 mod journal;
 mod kill;
+mod networks;
 mod power_on;
 mod reach;
 mod refusals;
