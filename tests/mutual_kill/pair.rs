@@ -25,17 +25,19 @@ pub(crate) struct Pair {
     pub(crate) delay: Delay,
 }
 
-/// Lets every broker come to its end, but not by itself for long: the session of a node that is dead
-/// ends with sshd's own limits. sshd's listener, whose name goes on with a path, lives on.
+/// Lets every broker come to its end, but not for long by itself: the session of a node that is dead
+/// would end with sshd's own limits only. sshd's listener, whose name goes on with a path, lives on.
+/// Then it is long after every fence, and the delays that nobody took are told and gone.
 const CALM: &str = "tries=0
 while pgrep -x xen-fence-broke >/dev/null; do
     tries=$((tries + 1))
-    [ $tries != 20 ] || pkill -KILL -f '^sshd: [^/]'
+    [ $tries != 10 ] || pkill -KILL -f '^sshd: [^/]'
     [ $tries -lt 1500 ] || exit 1
     sleep 0.01
 done
 pkill -KILL -f '^sshd: [^/]'
-exit 0";
+rm -f /run/xen-fence/*.state
+cd /run/delays && ls && rm -f -- *";
 
 impl Pair {
     /// Raises the dom0s.
@@ -75,16 +77,19 @@ impl Pair {
         life.filter(|life| home.process(*life).is_some_and(|process| process.state != 'Z'))
     }
 
-    /// Waits until nobody acts any more on any dom0; says whether it came to that.
-    pub(crate) fn calm(&self) -> bool {
-        self.dom0s.iter().all(|dom0| dom0.sh(CALM).code == 0)
+    /// Waits until nobody acts any more on any dom0. Says how many delays are left; none, if it did not
+    /// come to that.
+    pub(crate) fn calm(&self) -> Option<usize> {
+        std::thread::scope(|scope| {
+            let start = |dom0| scope.spawn(move || Dom0::sh(dom0, CALM));
+            let calm: Vec<_> = self.dom0s.iter().map(start).collect();
+            let ends = calm.into_iter().map(|one| one.join().unwrap());
+            ends.map(|end| (end.code == 0).then(|| end.stdout.lines().count())).sum()
+        })
     }
 
-    /// Has both nodes live, and lets it be long after every fence so far.
+    /// Has both nodes live.
     pub(crate) fn restore(&self) {
-        for dom0 in &self.dom0s {
-            let _ = dom0.sh("rm -f /run/xen-fence/*.state").exits(0);
-        }
         for (node, name) in NODES.iter().enumerate() {
             if self.life(node).is_none() {
                 let home = self.home(node);

@@ -17,8 +17,8 @@ pub(crate) struct Round {
     lives: [bool; 2],
     resets: [bool; 2],
     calm: bool,
-    /// Connections that were held up, where that is counted.
-    held_up: Option<u64>,
+    /// How many connections were held up, where that is counted.
+    held_up: Option<usize>,
     records: String,
     /// The later one was dead before it could ask.
     pub(crate) unasked: bool,
@@ -76,8 +76,8 @@ pub(crate) fn hold(pair: &Pair, skew: i64, dice: &mut Dice) -> Round {
     let took = began.elapsed();
     held_up.into_iter().for_each(|one| drop(one.end().exits(0)));
 
-    let calm = pair.calm();
-    let taken = pair.dom0s().iter().filter_map(|dom0| pair.delay.taken(dom0));
+    let left = pair.calm();
+    let laid = pair.delay.laid() * pair.dom0s().len();
     let lives = [0, 1].map(|node| pair.life(node));
     let mut round = Round {
         skew,
@@ -85,8 +85,8 @@ pub(crate) fn hold(pair: &Pair, skew: i64, dice: &mut Dice) -> Round {
         died: [0, 1].map(|node| lives[node] != Some(before[node])),
         lives: lives.map(|life| life.is_some()),
         resets,
-        calm,
-        held_up: taken.reduce(|one, other| one + other),
+        calm: left.is_some(),
+        held_up: left.filter(|_| laid > 0).map(|left| laid - left),
         records: String::new(),
         unasked,
         took,
