@@ -51,7 +51,10 @@ impl Pair {
             }
         };
         dom0s.iter().for_each(|dom0| delay.install(dom0));
-        Self { dom0s, delay }
+        let pair = Self { dom0s, delay };
+        // One dies at once, the other as slowly as it may be on a quick host.
+        pair.home(1).fault(&["fault", "slow-destroy", "100", "alpha-node2"]);
+        pair
     }
 
     /// The dom0s.
