@@ -156,18 +156,24 @@ impl<'a, 'm> Driver<'a, 'm> {
     }
 
     /// Takes everything that has been said, one after the other, until the round comes to something.
+    /// What is said to a dom0 goes out when it is heard again, so all are, until none has said more: the
+    /// word that one is owed for what a later one said must not wait for the next tick.
     fn hear_all(&mut self) {
         let before = self.round.standing();
-        for host in 0..self.members.len() {
-            while let Some(heard) = self.members.get_mut(host).and_then(Member::hear) {
-                match heard {
-                    // That is for those who wait for it, and no part of the round.
-                    Heard::Said(Body::Note { about: Note::Listening, .. }) => {}
-                    Heard::Said(body) => self.step(Event::Reply(host, &body)),
-                    Heard::Lost => self.step(Event::Lost(host)),
-                }
-                if self.round.standing() != before {
-                    return;
+        let mut more = true;
+        while std::mem::take(&mut more) {
+            for host in 0..self.members.len() {
+                while let Some(heard) = self.members.get_mut(host).and_then(Member::hear) {
+                    more = true;
+                    match heard {
+                        // That is for those who wait for it, and no part of the round.
+                        Heard::Said(Body::Note { about: Note::Listening, .. }) => {}
+                        Heard::Said(body) => self.step(Event::Reply(host, &body)),
+                        Heard::Lost => self.step(Event::Lost(host)),
+                    }
+                    if self.round.standing() != before {
+                        return;
+                    }
                 }
             }
         }

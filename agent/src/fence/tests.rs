@@ -58,13 +58,15 @@ type Script = &'static [(&'static str, u64, &'static str)];
 struct Played {
     host: usize,
     script: Script,
+    /// What was said, and goes out with the next step.
+    unsaid: Vec<String>,
     world: Rc<RefCell<World>>,
 }
 
 const ID: u128 = 0xc0ffee;
 
-impl Side for Played {
-    fn say(&mut self, line: &str) {
+impl Played {
+    fn hears(&self, line: &str) {
         let word = line.split(' ').nth(1).unwrap().trim();
         let mut world = self.world.borrow_mut();
         world.said.push(format!("{} {word}", self.host));
@@ -79,8 +81,17 @@ impl Side for Played {
         }
         world.coming.sort_by_key(|(at, _, _)| *at);
     }
+}
+
+impl Side for Played {
+    fn say(&mut self, line: &str) {
+        self.unsaid.push(line.to_owned());
+    }
 
     fn advance(&mut self, buffer: &mut LineBuffer) -> Result<Moved, Over> {
+        for line in std::mem::take(&mut self.unsaid) {
+            self.hears(&line);
+        }
         let mut world = self.world.borrow_mut();
         let now = world.now;
         let due =
@@ -151,7 +162,7 @@ fn play(action: Action, scripts: &[Script]) -> Played2 {
     let world = Rc::new(RefCell::new(world));
     let joined = scripts.iter().enumerate().map(|(host, script)| Joined {
         way: way(&format!("h{}", host + 1)),
-        side: Box::new(Played { host, script, world: Rc::clone(&world) }),
+        side: Box::new(Played { host, script, unsaid: Vec::new(), world: Rc::clone(&world) }),
         home: true,
     });
     let node = NodeName::parse("node2").ok();
@@ -200,7 +211,7 @@ fn two_dom0s_fence_together_and_one_starts_it() {
     let played = play(Action::Reset, &[AWAY, HOME]);
     assert_eq!(
         played.said,
-        ["0 request", "1 request", "0 go-off", "1 go-later", "0 look", "1 look", "1 start"]
+        ["0 request", "1 request", "0 go-off", "1 go-later", "1 look", "0 look", "1 start"]
     );
     assert!(played.warned.is_empty(), "{:?}", played.warned);
     assert!(!played.unheard);
