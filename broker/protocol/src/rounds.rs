@@ -171,11 +171,7 @@ impl Round {
             Event::Reply(host, body) => self.hear(host, body, now),
         }
         if self.standing == Standing::Going {
-            if self.gone {
-                self.prove(&mut said)
-            } else {
-                self.collect(now, &mut said)
-            }
+            if self.gone { self.prove(&mut said) } else { self.collect(now, &mut said) }
         }
         if self.standing == Standing::Going {
             self.wait(now, &mut said);

@@ -1,0 +1,151 @@
+//! Crashes at points that nobody has chosen: the broker is killed at each of its system calls, from the
+//! request that it has read to its end, and what there is in dom0 then is judged, not what anybody says.
+//!
+//! By default at each call that may change something outside of the broker; with XEN_FENCE_CRASHES=all at
+//! every one.
+
+mod point;
+mod tracer;
+mod world;
+
+use point::{Point, Shown};
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tracer::Calls;
+use xen_fence_tests::skipped;
+
+/// What is asked, and what after the crash.
+#[derive(Clone, Copy)]
+struct Course {
+    action: &'static str,
+    next: Next,
+}
+
+/// What is asked after a crash.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// The agent asks the same again, by the same id.
+    Retry,
+    /// It wants the node off, and the reset is forgotten.
+    Off,
+}
+
+/// So many dom0s are struck side by side.
+const DOM0S: usize = 2;
+
+/// After so many crashes there is a new dom0: what is told over and over is counted instead of stored.
+const POINTS_OF_A_DOM0: usize = 20;
+
+/// How many calls a broker makes differs a little from one time to the next. When so many have come to
+/// their own end before the call that they were to die at, there are no more of them.
+const OUTLIVED: u32 = 6;
+
+/// After so many points that failed, the rest are left.
+const ENOUGH: usize = 5;
+
+/// What all points of a course have shown.
+#[derive(Default)]
+struct Account {
+    /// The calls that were struck, by name.
+    struck: BTreeMap<String, u32>,
+    answers: BTreeMap<String, u32>,
+    waited: Duration,
+    failed: Vec<String>,
+}
+
+impl Account {
+    fn add(&mut self, shown: Shown) -> bool {
+        *self.answers.entry(shown.answer).or_default() += 1;
+        self.waited = self.waited.max(shown.waited);
+        let struck = shown.trace.struck.map(|call| *self.struck.entry(call).or_default() += 1);
+        struck.is_some()
+    }
+}
+
+fn at_every_call(name: &str, course: Course) {
+    if let Err(why) = tracer::is_allowed() {
+        return skipped(&format!("crash points, {name}"), &format!("ptrace is refused: {why}"));
+    }
+    let all = std::env::var("XEN_FENCE_CRASHES").is_ok_and(|wanted| wanted == "all");
+    let calls = if all { Calls::Every } else { Calls::Changing };
+    let (account, begun) = (Mutex::new(Account::default()), Instant::now());
+    let (next, outlived) = (AtomicU32::new(1), AtomicU32::new(0));
+    let add = |at: u32, shown: std::thread::Result<Shown>| {
+        let mut account = account.lock().unwrap_or_else(PoisonError::into_inner);
+        match shown {
+            Ok(shown) => outlived.fetch_add(u32::from(!account.add(shown)), Ordering::Relaxed),
+            Err(_) => {
+                account.failed.push(at.to_string());
+                outlived.fetch_add(
+                    if account.failed.len() < ENOUGH { 0 } else { OUTLIVED },
+                    Ordering::Relaxed,
+                )
+            }
+        }
+    };
+    let one_dom0 = || {
+        let (dom0, files) = point::raise();
+        for _ in 0..POINTS_OF_A_DOM0 {
+            if outlived.load(Ordering::Relaxed) >= OUTLIVED {
+                return;
+            }
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let point = Point { dom0: &dom0, files: &files, course, at, calls };
+            let shown = catch_unwind(AssertUnwindSafe(|| point.show()));
+            let failed = shown.is_err();
+            add(at, shown);
+            if failed {
+                return;
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..DOM0S {
+            scope.spawn(|| {
+                while outlived.load(Ordering::Relaxed) < OUTLIVED {
+                    one_dom0();
+                }
+            });
+        }
+    });
+    let account = account.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let points: u32 = account.struck.values().sum();
+    let of = if all { "" } else { " that may change something" };
+    let line = format!(
+        "crash points, {name}: {points} system calls{of}, each struck, in {:?}\n  {:?}\n  {:?}\n  a client \
+         heard of the end within {:?}\n",
+        begun.elapsed(),
+        account.struck,
+        account.answers,
+        account.waited
+    );
+    // Past the test harness's capture: the number is wanted.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    assert!(account.failed.is_empty(), "failed at call {}", account.failed.join(", "));
+    if !all {
+        skipped(
+            &format!("crash points, {name}: the calls that change nothing"),
+            "XEN_FENCE_CRASHES=all tests/all crash strikes them, too",
+        );
+    }
+}
+
+#[test]
+fn an_off_and_its_retry() {
+    at_every_call("an off and its retry", Course { action: "off", next: Next::Retry });
+}
+
+#[test]
+fn a_reset_and_its_retry() {
+    at_every_call("a reset and its retry", Course { action: "reset", next: Next::Retry });
+}
+
+/// No power-on that a dead broker has planned or begun comes after the off.
+#[test]
+fn a_reset_and_an_off_after_it() {
+    at_every_call("a reset and an off after it", Course { action: "reset", next: Next::Off });
+}
