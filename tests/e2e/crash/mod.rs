@@ -23,6 +23,14 @@ use xen_fence_tests::skipped;
 struct Course {
     action: &'static str,
     next: Next,
+    /// Whether PID 1 starts the node, where a reset does.
+    systemd: bool,
+}
+
+impl Course {
+    const fn new(action: &'static str, next: Next) -> Self {
+        Self { action, next, systemd: false }
+    }
 }
 
 /// What is asked after a crash.
@@ -88,7 +96,7 @@ fn at_every_call(name: &str, course: Course) {
         }
     };
     let one_dom0 = || {
-        let (dom0, files) = point::raise();
+        let (dom0, files) = point::raise(course);
         for _ in 0..POINTS_OF_A_DOM0 {
             if outlived.load(Ordering::Relaxed) >= OUTLIVED {
                 return;
@@ -136,16 +144,27 @@ fn at_every_call(name: &str, course: Course) {
 
 #[test]
 fn an_off_and_its_retry() {
-    at_every_call("an off and its retry", Course { action: "off", next: Next::Retry });
+    at_every_call("an off and its retry", Course::new("off", Next::Retry));
 }
 
 #[test]
 fn a_reset_and_its_retry() {
-    at_every_call("a reset and its retry", Course { action: "reset", next: Next::Retry });
+    at_every_call("a reset and its retry", Course::new("reset", Next::Retry));
 }
 
 /// No power-on that a dead broker has planned or begun comes after the off.
 #[test]
 fn a_reset_and_an_off_after_it() {
-    at_every_call("a reset and an off after it", Course { action: "reset", next: Next::Off });
+    at_every_call("a reset and an off after it", Course::new("reset", Next::Off));
+}
+
+/// PID 1 may be asked for a power-on and carry it out when its broker is long dead.
+#[test]
+fn a_reset_with_systemd_and_an_off_after_it() {
+    let name = "a reset with systemd and an off after it";
+    if !std::path::Path::new("/lib/systemd/systemd").exists() {
+        let case = format!("crash points, {name}");
+        return skipped(&case, "there is no systemd here (package systemd)");
+    }
+    at_every_call(name, Course { systemd: true, ..Course::new("reset", Next::Off) });
 }

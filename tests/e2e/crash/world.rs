@@ -136,6 +136,10 @@ pub(super) fn at_work(dom0: &Dom0, runs: bool) -> Vec<String> {
             _ => false,
         }
     };
-    let busy = all.filter(|one| one.name == BROKER || (one.name == "xl" && xl(&one.command)));
+    let busy = all.filter(|one| match one.name.as_str() {
+        BROKER | "systemd-run" | "systemctl" => true,
+        "xl" => xl(&one.command),
+        _ => false,
+    });
     busy.map(|one| format!("{} {}", one.pid, one.command)).collect()
 }
