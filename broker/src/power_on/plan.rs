@@ -96,17 +96,16 @@ impl Starts {
         })
     }
 
-    /// Calls off every power-on of the node, planned or under way, and kills what carries it out.
-    /// Says whether there was one.
+    /// Calls off every power-on of the node, planned or under way, and kills what carries it out;
+    /// removes what brokers that were killed have left beside their tokens. Says whether there was one.
     ///
     /// # Errors
     /// A sentence if it cannot be called off; then nothing is proven.
     pub fn call_off(&self, node: &Node, host: &Host<'_>) -> Result<bool, String> {
-        let tokens = self.tokens(node);
-        if tokens.is_empty() {
-            return Ok(false);
-        }
-        let _gate = self.gate(host.clock)?;
+        let (tokens, beside): (Vec<_>, Vec<_>) =
+            self.files(node).into_iter().partition(|path| self.is_token(node, path));
+        let _gate = if tokens.is_empty() { None } else { Some(self.gate(host.clock)?) };
+        let called_off = !tokens.is_empty();
         for path in tokens {
             let token = Token::read(&path);
             // First the token, so that nothing new begins, then what has begun. It may have ended
@@ -127,7 +126,11 @@ impl Starts {
                 own::kill(pid);
             }
         }
-        Ok(true)
+        for path in beside {
+            // What cannot be removed starts nothing.
+            let _gone = fs::remove_file(path);
+        }
+        Ok(called_off)
     }
 
     fn gate(&self, clock: &dyn Clock) -> Result<Lock, String> {
@@ -147,14 +150,25 @@ impl Starts {
     }
 
     fn tokens(&self, node: &Node) -> Vec<PathBuf> {
+        let mut files = self.files(node);
+        files.retain(|path| self.is_token(node, path));
+        files
+    }
+
+    /// The tokens of a node, and the files beside them.
+    fn files(&self, node: &Node) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(&self.dir) else { return Vec::new() };
-        let prefix = self.prefix(node);
-        let is_token = |path: &PathBuf| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            // What follows is a request's id; with an extension it is a file beside a token.
-            name.strip_prefix(&prefix).is_some_and(|id| !id.contains('.'))
-        };
-        entries.flatten().map(|entry| entry.path()).filter(is_token).collect()
+        let of_node = |path: &PathBuf| self.behind_prefix(node, path).is_some();
+        entries.flatten().map(|entry| entry.path()).filter(of_node).collect()
+    }
+
+    /// What follows is a request's id; with an extension it is a file beside a token.
+    fn is_token(&self, node: &Node, path: &Path) -> bool {
+        self.behind_prefix(node, path).is_some_and(|id| !id.contains('.'))
+    }
+
+    fn behind_prefix<'path>(&self, node: &Node, path: &'path Path) -> Option<&'path str> {
+        path.file_name()?.to_str()?.strip_prefix(&self.prefix(node))
     }
 }
 

@@ -86,12 +86,11 @@ fn at_every_call(name: &str, course: Course) {
         let mut account = account.lock().unwrap_or_else(PoisonError::into_inner);
         match shown {
             Ok(shown) => outlived.fetch_add(u32::from(!account.add(shown)), Ordering::Relaxed),
-            Err(_) => {
-                account.failed.push(at.to_string());
-                outlived.fetch_add(
-                    if account.failed.len() < ENOUGH { 0 } else { OUTLIVED },
-                    Ordering::Relaxed,
-                )
+            Err(panic) => {
+                let why = panic.downcast::<String>().map_or_else(|_| "-".to_owned(), |why| *why);
+                account.failed.push(format!("at call {at}: {why}"));
+                let no_more = if account.failed.len() < ENOUGH { 0 } else { OUTLIVED };
+                outlived.fetch_add(no_more, Ordering::Relaxed)
             }
         }
     };
@@ -133,7 +132,7 @@ fn at_every_call(name: &str, course: Course) {
     );
     // Past the test harness's capture: the number is wanted.
     let _ = std::io::stderr().write_all(line.as_bytes());
-    assert!(account.failed.is_empty(), "failed at call {}", account.failed.join(", "));
+    assert!(account.failed.is_empty(), "{}", account.failed.join("\n"));
     if !all {
         skipped(
             &format!("crash points, {name}: the calls that change nothing"),
