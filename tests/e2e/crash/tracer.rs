@@ -57,6 +57,8 @@ const CHANGING: &[(libc::c_long, &str)] = &[
 /// What became of a broker.
 #[derive(Debug)]
 pub(super) struct Trace {
+    /// How many of the calls that count it came to.
+    pub(super) calls: u32,
     /// The call that it was about to make when it was killed; none if it ended by itself.
     pub(super) struck: Option<String>,
     /// When it was gone.
@@ -91,7 +93,7 @@ impl Tracer {
             let _ = tell.send(seized);
             let mut hunt = Hunt::new(broker, at, calls);
             hunt.follow();
-            Trace { struck: hunt.struck, gone: Instant::now() }
+            Trace { calls: hunt.count, struck: hunt.struck, gone: Instant::now() }
         });
         told.recv().unwrap().map(|()| Self(thread))
     }
