@@ -28,6 +28,8 @@ pub struct Asked {
     pub lives: bool,
     /// Whether a power-on of the node is planned or under way.
     pub starting: bool,
+    /// Whether the power-on by the last fence's request had begun when its broker was killed.
+    pub cut_short: bool,
     /// The moment it is.
     pub now: Moment,
 }
@@ -53,7 +55,8 @@ pub fn earlier(asked: &Asked, last: Option<&Fence>) -> Earlier {
     let starts = last.restarts && (asked.starting || last.started_ms.is_some_and(is_new));
     // It lives, and nothing is known of a power-on after that fence: it has come from another host,
     // where it may never have died.
-    let astray = asked.lives && !asked.starting && last.started_ms.is_none();
+    let by_itself = asked.starting || (retried && asked.cut_short);
+    let astray = asked.lives && !by_itself && last.started_ms.is_none();
     match asked.action {
         Action::Reset if retried && astray => Earlier::WasIt,
         Action::Reset if (retried || proven_since || starts) && !astray => Earlier::IsIt,
@@ -112,7 +115,15 @@ mod tests {
 
     fn reset() -> Asked {
         let (at, now) = (at(60_000), at(60_100));
-        Asked { id: ID, action: Action::Reset, at, lives: true, starting: false, now }
+        Asked {
+            id: ID,
+            action: Action::Reset,
+            at,
+            lives: true,
+            starting: false,
+            cut_short: false,
+            now,
+        }
     }
 
     #[test]
@@ -142,7 +153,14 @@ mod tests {
         assert_eq!(earlier(&much_later, Some(&started)), Earlier::IsIt);
         let starting = Asked { starting: true, ..reset() };
         assert_eq!(earlier(&starting, Some(&same)), Earlier::IsIt);
-        let off = Asked { action: Action::Off, ..reset() };
+        let cut_short = Asked { cut_short: true, ..reset() };
+        assert_eq!(
+            earlier(&cut_short, Some(&same)),
+            Earlier::IsIt,
+            "its broker died while it began"
+        );
+        assert_eq!(earlier(&cut_short, Some(&fence(Phase::Fenced))), Earlier::KillAnew);
+        let off = Asked { action: Action::Off, cut_short: true, ..reset() };
         assert_eq!(earlier(&off, Some(&same)), Earlier::WasIt);
         let gone = Asked { lives: false, ..off };
         assert_eq!(earlier(&gone, Some(&same)), Earlier::KillAnew, "a fresh proof");

@@ -58,6 +58,11 @@ impl Client {
         }
     }
 
+    /// Whether the session has ended. Lines that came before may still have to be heard.
+    pub(crate) fn is_over(&mut self) -> bool {
+        !self.session.is_running()
+    }
+
     /// Asks for this, and hears that the broker is ready for it.
     #[track_caller]
     pub(crate) fn ready(dom0: &Dom0, node: &str, id: u128, what: &str) -> Self {

@@ -151,6 +151,8 @@ impl World {
             lives: saw != Saw::Nothing,
             // Without the rule, each domain counts as powered on by the fence before.
             starting: starting || !self.has(Rule::AstrayRefused),
+            // A power-on is one step here.
+            cut_short: false,
             now: moment(state.now(key.host)).after(late),
         };
         let join = match earlier(&asked, fence(last).as_ref()) {

@@ -201,6 +201,7 @@ fn earlier_attempt(
         } else {
             work.starts().has_plan_for(node, work.host.processes)
         },
+        cut_short: last.is_some_and(|last| work.starts().was_cut_short(node, &last.request)),
         now: work.host.clock.now(),
     };
     match earlier(&asked, last) {
