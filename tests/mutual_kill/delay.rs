@@ -93,9 +93,9 @@ fn stutter(millis: u64, dice: &mut Dice) -> String {
     let mut total = 0;
     while total < millis {
         let (stands, goes_on) = (dice.up_to(LONGEST), 2 + dice.up_to(20));
-        let _ = write!(
+        let _ = writeln!(
             words,
-            "kill -STOP $sshd; sleep 0.{stands:03}; kill -CONT $sshd; sleep 0.{goes_on:03}\n"
+            "kill -STOP $sshd; sleep 0.{stands:03}; kill -CONT $sshd; sleep 0.{goes_on:03}"
         );
         total += stands + goes_on;
     }

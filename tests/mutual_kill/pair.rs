@@ -31,11 +31,11 @@ pub(crate) struct Pair {
 const CALM: &str = "tries=0
 while pgrep -x xen-fence-broke >/dev/null; do
     tries=$((tries + 1))
-    [ $tries != 10 ] || pkill -KILL -f '^sshd: [^/]'
+    [ $tries != 10 ] || pkill -KILL -f '^sshd(-[a-z]+)?: [^/]'
     [ $tries -lt 1500 ] || exit 1
     sleep 0.01
 done
-pkill -KILL -f '^sshd: [^/]'
+pkill -KILL -f '^sshd(-[a-z]+)?: [^/]'
 rm -f /run/xen-fence/*.state
 cd /run/delays && ls && rm -f -- *";
 
