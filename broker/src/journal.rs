@@ -99,11 +99,14 @@ impl Journal {
         let (tell, told) = mpsc::channel();
         let path = self.path.clone();
         // A write can hang in the kernel for as long as its device does, and nothing can end it:
-        // so it hangs in a thread of its own, and the fence goes on.
-        std::thread::spawn(move || tell.send(work(&path)));
+        // so it hangs in a thread of its own, and the fence goes on. So it does where the host's
+        // limit of tasks allows no thread.
+        let begun = std::thread::Builder::new().spawn(move || tell.send(work(&path)));
+        let cannot = |error| format!("{} cannot be written: {error}", self.path.display());
+        begun.map_err(cannot)?;
         match told.recv_timeout(RECORD) {
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(error)) => Err(format!("{} cannot be written: {error}", self.path.display())),
+            Ok(Err(error)) => Err(cannot(error)),
             Err(_) => Err(format!(
                 "{} did not take the record within {} s",
                 self.path.display(),

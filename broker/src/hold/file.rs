@@ -53,10 +53,13 @@ struct Saved {
 
 /// Reads the file; one that does not exist holds nothing.
 pub(super) fn read(path: &Path) -> Result<Vec<Held>, Unreadable> {
-    // A disk that hangs would hang a fence; so the read hangs in a thread of its own.
+    // A disk that hangs would hang a fence; so the read hangs in a thread of its own. Where none can
+    // be had, what could not be read in time is not read.
     let (tell, told) = mpsc::channel();
     let of_thread = path.to_owned();
-    std::thread::spawn(move || tell.send(secure_file::read(&of_thread, CAP)));
+    let begun = std::thread::Builder::new()
+        .spawn(move || tell.send(secure_file::read(&of_thread, CAP)));
+    begun.map_err(|error| Unreadable::new(format!("{} cannot be read: {error}", path.display())))?;
     match told.recv_timeout(RECORD) {
         Ok(Ok(text)) => parse(path, &text),
         Ok(Err(error)) if error.is_missing() => Ok(Vec::new()),

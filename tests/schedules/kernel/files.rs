@@ -67,9 +67,19 @@ impl Caller {
         }
         // SAFETY: the caller has `count` bytes there.
         let bytes = unsafe { std::slice::from_raw_parts(from.cast::<u8>(), count) };
-        self.comes_to("write")?;
-        let world = self.world();
+        self.alive()?;
         let host = self.host();
+        let before = self.fd(fd).cloned();
+        if let Err(errno) = self.comes_to("write") {
+            // Whoever is killed in the middle of a write leaves a part of it, or nothing.
+            if let Some(Fd::File { inode, appends: true, .. }) = before
+                && self.world().choices.once_in(2)
+            {
+                self.world().stores(host, inode, None, &bytes[..count / 2]);
+            }
+            return Err(errno);
+        }
+        let world = self.world();
         match self.fd(fd) {
             Some(Fd::Out) => world.says(self.broker, bytes)?,
             Some(Fd::Syslog) => world.hosts[host].syslog.push(String::from_utf8_lossy(bytes).into_owned()),

@@ -42,8 +42,6 @@ pub struct Broker {
     /// When it last began to look at all processes, and when the last listing that it read was taken.
     pub(super) looked: u64,
     pub(super) listed: u64,
-    /// It wrote an intent, and what was running of its node then.
-    pub(super) intent: Option<u64>,
     /// What it said that cannot be kept.
     pub(super) lacks_record: bool,
     caller: Option<Box<Caller>>,
@@ -101,7 +99,6 @@ impl World {
             go: None,
             looked: 0,
             listed: 0,
-            intent: None,
             lacks_record: false,
             caller: Some(caller),
         }));

@@ -2,7 +2,7 @@
 //! is on disk. No word of a broker counts here but as that which is checked.
 
 use super::World;
-use crate::cast::{self, NODES, Who};
+use crate::cast::{self, NODES};
 use libc::c_int;
 use xen_fence_broker::journal::{Event as Recorded, Record, hash};
 use xen_fence_protocol::{Action, Body, ClientLine, How, Note, READY_SILENCE, Reply, WAIT_IN_ALL};
@@ -122,6 +122,11 @@ impl World {
         let (host, looked, listed) =
             (self.brokers[broker].host, self.brokers[broker].looked, self.brokers[broker].listed);
         let accepted = self.conns[self.brokers[broker].conn].accepted;
+        let go = self.brokers[broker].go.map_or(u64::MAX, |(at, _)| at);
+        if matches!(how, How::Killed | How::Absent) && listed < go {
+            let name = self.name(broker);
+            self.breaks("1, no false success", &format!("{name} says fenced, and has not looked since go"));
+        }
         for life in 0..self.lives.len() {
             let one = &self.lives[life];
             if (one.host, one.node) != (host, node) || !self.can_write(life) {
@@ -368,15 +373,6 @@ impl World {
         let open = self.records(host, cluster).pop().map(|last| last.open).unwrap_or_default();
         if !open.is_empty() {
             self.breaks("7, written before done", &format!("nobody says what became of {}", open[0].words()));
-        }
-    }
-
-    /// The node that asks, if it is one.
-    #[must_use]
-    pub(super) const fn node_of(who: Who) -> Option<usize> {
-        match who {
-            Who::Node(node) => Some(node),
-            Who::Ops | Who::Watch | Who::Stranger => None,
         }
     }
 }

@@ -43,8 +43,7 @@ impl World {
             ("xl", Some("destroy"), Some(domid)) => What::Destroy(domid.parse().map_err(|_| libc::EINVAL)?),
             _ => What::Other,
         };
-        if self.calm || self.haste == 0 {
-        } else if self.choices.once_in(400) {
+        if !self.calm && self.choices.once_in(400) {
             self.hosts[host].moods.toolstack_failed = true;
             return Err(libc::EAGAIN);
         }
@@ -226,10 +225,11 @@ impl World {
             (2, 1) => (life, Err(1)),
             (2, 5) => (life, Ok(None)),
             (2, _) => {
-                if let Some(life) = life.filter(|life| self.lives[*life].runs()) {
-                    self.lives[life].called = Some(cast::domain(node));
-                    self.is_watched(life);
-                }
+                let Some(lives) = life.filter(|life| self.lives[*life].runs()) else {
+                    return (life, Err(1));
+                };
+                self.lives[lives].called = Some(cast::domain(node));
+                self.is_watched(lives);
                 (life, Err(0))
             }
             _ => (life, Err(0)),
