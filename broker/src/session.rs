@@ -101,7 +101,9 @@ impl<'fd> Session<'fd> {
     pub fn say(&mut self, body: Body) {
         let broker = Version::parse(env!("CARGO_PKG_VERSION"));
         let Ok(broker) = broker else { return };
-        if self.deaf {
+        // Only an answer can go without the id of a request: who has not asked hears no notes.
+        let is_note = matches!(body, Body::Note { .. });
+        if self.deaf || (is_note && self.id.is_none()) {
             return;
         }
         let reply = Reply { id: self.id, dom0: self.dom0.clone(), broker, body };
@@ -159,7 +161,7 @@ mod tests {
     use super::*;
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
-    use xen_fence_protocol::{Action, Request};
+    use xen_fence_protocol::{Action, Note, Request, Text};
 
     const ID: &str = "00000000000000000000000000c0ffee";
     const SHORT: Duration = Duration::from_millis(20);
@@ -226,6 +228,21 @@ mod tests {
             let count = agent.read(&mut bytes).unwrap();
             let line = String::from_utf8_lossy(&bytes[..count]).into_owned();
             assert_eq!(line, format!("xen-fence/1 done {ID} xen1 {}\n", env!("CARGO_PKG_VERSION")));
+        });
+    }
+
+    #[test]
+    fn who_has_not_asked_hears_no_notes() {
+        with_agent(|session, agent| {
+            let note = || Body::Note { about: Note::Journal, text: Text::escaped("it is lost") };
+            session.say(note());
+            session.answers_to(RequestId::parse(ID).unwrap());
+            session.say(note());
+            let mut bytes = [0; 1024];
+            let count = agent.read(&mut bytes).unwrap();
+            let said = String::from_utf8_lossy(&bytes[..count]).into_owned();
+            assert!(said.starts_with(&format!("xen-fence/1 note {ID} ")), "{said}");
+            assert_eq!(said.lines().count(), 1, "{said}");
         });
     }
 

@@ -115,6 +115,13 @@ pub fn live(choices: Choices, tells: bool) -> Seen {
     world.calms_down();
     goes_on(&raw mut *world);
     world.ends();
+    if world.tells() {
+        for (host, name) in (0..world.hosts.len()).map(|host| (host, World::host_name(host))) {
+            for line in std::mem::take(&mut world.hosts[host].syslog) {
+                tell!(world, "syslog of {name}: {line}");
+            }
+        }
+    }
     let crashed = world.brokers.iter().filter(|broker| broker.is_dead).count();
     Seen {
         broken: std::mem::take(&mut world.truth.broken),

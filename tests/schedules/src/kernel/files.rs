@@ -156,11 +156,11 @@ impl Caller {
     }
 
     pub(crate) fn flock(&self, fd: c_int, operation: c_int) -> Answer<c_int> {
-        let host = self.host();
         if operation == EXCLUSIVE {
             self.comes_to("flock")?;
         }
         self.alive()?;
+        let host = self.host();
         let Some(Fd::File { inode, open, .. }) = self.fd(fd) else { return Err(libc::EBADF) };
         let (inode, open) = (*inode, *open);
         let world = self.world();
@@ -182,6 +182,7 @@ impl Caller {
     }
 
     pub(crate) fn control(&self, fd: c_int, command: c_int, _with: c_long) -> Answer<c_int> {
+        self.alive()?;
         match command {
             libc::F_DUPFD_CLOEXEC | libc::F_DUPFD => {
                 let copy = self.fd(fd).cloned().ok_or(libc::EBADF)?;

@@ -25,7 +25,7 @@ impl Caller {
     fn path(&self, dir: c_int, path: *const c_char) -> String {
         let path = text(path);
         match self.open_of().fds.get(&dir) {
-            Some(Fd::Dir(dir)) if !path.starts_with('/') => format!("{dir}/{path}"),
+            Some(Fd::Dir(dir)) if !path.is_empty() && !path.starts_with('/') => format!("{dir}/{path}"),
             _ => path,
         }
     }
@@ -178,8 +178,9 @@ impl Caller {
     }
 
     pub(crate) fn realpath(&self, path: *const c_char, _to: *mut c_char) -> Answer<*mut c_char> {
+        self.alive()?;
         let (path, host) = (text(path), self.host());
-        if self.is_dead() || self.world().hosts[host].disk.find(&path).is_none() {
+        if self.world().hosts[host].disk.find(&path).is_none() {
             return Err(libc::ENOENT);
         }
         let path = CString::new(path).map_err(|_| libc::EINVAL)?;
@@ -211,6 +212,7 @@ impl Caller {
     }
 
     pub(crate) fn readdir(&self, dir: *mut DIR) -> Answer<*mut dirent64> {
+        self.alive().map_err(|_| 0)?;
         let listing = self.open_of().listings.get_mut(&(dir as usize));
         // The end is no error: errno 0.
         let name = listing.and_then(Vec::pop).ok_or(0)?;
@@ -227,7 +229,9 @@ impl Caller {
     }
 
     pub(crate) fn closedir(&self, dir: *mut DIR) -> Answer<c_int> {
-        self.open_of().listings.remove(&(dir as usize));
+        if self.alive().is_ok() {
+            self.open_of().listings.remove(&(dir as usize));
+        }
         // SAFETY: opendir made it so.
         drop(unsafe { Box::from_raw(dir.cast::<dirent64>()) });
         Ok(0)

@@ -157,18 +157,17 @@ pub fn planted(number: usize) -> bool {
 /// # Errors
 /// A sentence that says what is in the way.
 pub fn build() -> Result<PathBuf, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().ok_or("no workspace")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).ok_or("no workspace")?;
     let own = std::env::current_exe().map_err(|error| error.to_string())?;
-    // TARGET/PROFILE/deps/schedules-…
-    let target = own.ancestors().nth(3).ok_or("this is not where cargo puts tests")?;
+    // TARGET/PROFILE/schedules
+    let target = own.ancestors().nth(2).ok_or("this is not where cargo puts programs")?;
     let copy = target.join("planted");
     lay_out(root, &copy).map_err(|error| format!("{} cannot be made: {error}", copy.display()))?;
     plant(&copy.join("broker/src"))?;
     let built = Command::new(env!("CARGO"))
-        .args(["test", "--no-run", "--locked", "--quiet", "--profile", "schedules"])
-        .args(["-p", "xen-fence-tests", "--test", "schedules", "--message-format", "json"])
-        .arg("--target-dir")
-        .arg(target)
+        .args(["build", "--locked", "--quiet", "--profile", "schedules", "-p", "xen-fence-schedules"])
+        .args(["--message-format", "json", "--target-dir"])
+        .arg(copy.join("target"))
         .current_dir(&copy)
         .env_remove("CARGO_MANIFEST_DIR")
         .stderr(std::process::Stdio::inherit())
