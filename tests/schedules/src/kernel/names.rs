@@ -165,6 +165,7 @@ impl Caller {
             Some(errno) if errno != libc::ENOSPC => return Err(libc::EIO),
             _ => {}
         }
+        world.forgets(host, &path);
         if world.hosts[host].disk.remove(&path) { Ok(0) } else { Err(libc::ENOENT) }
     }
 

@@ -271,7 +271,8 @@ impl World {
             Some(*victim) == asker && self.asker(*other) == Some(life) && *victim != life
         });
         self.truth.kills.push((broker, life));
-        if both {
+        // A destroy that outlives the broker that began it comes when nobody holds a lock for it.
+        if both && !self.brokers[broker].is_dead {
             let name = self.name(broker);
             self.breaks("5, never both", &format!("{name} kills who has killed its asker"));
         }
@@ -318,6 +319,13 @@ impl World {
             if !self.truth.tokens.iter().any(|(on, known, _)| *on == host && known == token) {
                 self.truth.tokens.push((host, token.to_owned(), now));
             }
+        }
+    }
+
+    /// A file's name is gone; a token that is made under it again is another one.
+    pub fn forgets(&mut self, host: usize, path: &str) {
+        if let Some(gone) = path.strip_prefix("/run/xen-fence/starts/") {
+            self.truth.tokens.retain(|(on, token, _)| *on != host || token != gone);
         }
     }
 
