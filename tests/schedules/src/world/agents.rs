@@ -25,7 +25,7 @@ pub struct Agent {
     tries: u32,
     insists: bool,
     /// It says go before it is asked to, and other things that it must not say.
-    rude: bool,
+    pub(super) rude: bool,
     token: u64,
     /// It has ended, for now or for good.
     over: bool,

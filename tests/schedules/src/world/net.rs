@@ -19,6 +19,8 @@ pub struct Conn {
     pub accepted: u64,
     /// When go was said into it.
     pub gos: Vec<u64>,
+    /// When it arrived at the host.
+    pub gos_arrived: Vec<u64>,
     inbox: Vec<u8>,
     heard: Vec<u8>,
     /// The broker's side has seen the end of what the agent says.
@@ -43,6 +45,7 @@ impl World {
             sshd,
             accepted: now,
             gos: Vec::new(),
+            gos_arrived: Vec::new(),
             inbox: Vec::new(),
             heard: Vec::new(),
             is_over: false,
@@ -99,7 +102,13 @@ impl World {
 
     pub(super) fn arrives_up(&mut self, conn: usize, bytes: Option<Vec<u8>>) {
         match bytes {
-            Some(bytes) if !self.conns[conn].cut => self.conns[conn].inbox.extend(bytes),
+            Some(bytes) if !self.conns[conn].cut => {
+                if bytes.starts_with(b"xen-fence/1 go") {
+                    let now = self.now;
+                    self.conns[conn].gos_arrived.push(now);
+                }
+                self.conns[conn].inbox.extend(bytes);
+            }
             Some(_) => {}
             None => self.conns[conn].is_over = true,
         }

@@ -233,7 +233,14 @@ impl World {
         let (Some(ready), Some((heard, held_up))) = (one.ready, one.go) else {
             return self.breaks("6, no late kill", &format!("{name} kills without a go"));
         };
-        let said = self.conns[one.conn].gos.iter().any(|said| (ready..=heard).contains(said));
+        let conn = &self.conns[one.conn];
+        let said = if self.agents[conn.agent].rude {
+            // What a rude agent said too early, and was still on its way when ready was said, looks
+            // to the broker like an answer. What had arrived before the listing had not.
+            conn.gos_arrived.iter().any(|arrived| *arrived >= one.listed)
+        } else {
+            conn.gos.iter().any(|said| (ready..=heard).contains(said))
+        };
         let silence = READY_SILENCE.as_micros() as u64 + ROUNDED;
         let in_all = WAIT_IN_ALL.as_micros() as u64 + ROUNDED;
         let late = heard > one.word + silence || heard > ready + in_all;
