@@ -67,12 +67,6 @@ pub const BUGS: &[Bug] = &[
         stands: "let restarters = if PLANTED { Vec::new() } else { restarters };\nOk(Sight { at, listing: listing.clone(), rows, restarters })",
     },
     Bug {
-        name: "listed first, and only then looked for who restarts it",
-        file: "sight.rs",
-        instead_of: "let listing = self.toolstack.list()?;",
-        stands: "let listing = self.toolstack.list()?;\nlet restarters = if PLANTED { nodes.iter().map(|node| self.processes.restarters(node)).collect::<Result<_, _>>()? } else { restarters };",
-    },
-    Bug {
         name: "device models are not waited for",
         file: "fence.rs",
         instead_of: "let writer = self.writers.iter().find(|writer| self.host.processes.lives(writer));",

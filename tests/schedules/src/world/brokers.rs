@@ -39,9 +39,15 @@ pub struct Broker {
     pub(super) ready: Option<u64>,
     pub(super) word: u64,
     pub(super) go: Option<(u64, u64)>,
-    /// When it last began to look at all processes, and when the last listing that it read was taken.
+    /// When it last began to look at all processes, when it had done so before the last listing that it
+    /// asked for, and when that was taken.
+    pub(super) scanned: u64,
     pub(super) looked: u64,
     pub(super) listed: u64,
+    /// The same, when it said ready.
+    pub(super) listed_for_ready: u64,
+    /// It has begun to kill.
+    pub(super) has_begun: bool,
     /// What it said that cannot be kept.
     pub(super) lacks_record: bool,
     caller: Option<Box<Caller>>,
@@ -97,8 +103,11 @@ impl World {
             ready: None,
             word: 0,
             go: None,
+            scanned: 0,
             looked: 0,
             listed: 0,
+            listed_for_ready: 0,
+            has_begun: false,
             lacks_record: false,
             caller: Some(caller),
         }));

@@ -18,9 +18,17 @@ pub struct Truth {
     pub proofs: Vec<Proof>,
     pub holds: Vec<Held>,
     /// When each token of a power-on was written, on which host.
-    tokens: Vec<(usize, String, u64)>,
+    tokens: Vec<Token>,
     /// Since when each life was about to be.
     causes: Vec<u64>,
+}
+
+/// What stands for a power-on that a broker plans, from then on.
+struct Token {
+    host: usize,
+    name: String,
+    broker: usize,
+    at: u64,
 }
 
 /// A node that was said to be fenced.
@@ -31,6 +39,8 @@ pub struct Proof {
     /// When its broker last began to look.
     looked: u64,
     at: u64,
+    /// It had been killed, and not just been absent.
+    killed: bool,
 }
 
 /// A node that root holds.
@@ -103,8 +113,8 @@ impl World {
         }
         match &reply.body {
             Body::Ready { .. } => {
-                self.brokers[broker].ready = Some(now);
-                self.brokers[broker].word = now;
+                let one = &mut self.brokers[broker];
+                (one.ready, one.word, one.listed_for_ready) = (Some(now), now, one.listed);
             }
             Body::Note { about: Note::Journal, .. } => self.brokers[broker].lacks_record = true,
             Body::Fenced { node, how } => {
@@ -150,7 +160,8 @@ impl World {
         }
         let at = self.now;
         if matches!(how, How::Killed | How::Absent) {
-            self.truth.proofs.push(Proof { host, node, broker, looked, at });
+            let killed = how == How::Killed;
+            self.truth.proofs.push(Proof { host, node, broker, looked, at, killed });
         }
     }
 
@@ -160,8 +171,9 @@ impl World {
             (self.lives[life].host, self.lives[life].node, self.lives[life].started_by);
         let planned = by.and_then(|broker| {
             let id = self.brokers[broker].request.as_ref()?.id().to_string();
-            let token = self.truth.tokens.iter().find(|(on, token, _)| *on == host && token.ends_with(&id))?;
-            Some(token.2)
+            let tokens = &self.truth.tokens;
+            let token = tokens.iter().find(|token| token.host == host && token.name.ends_with(&id))?;
+            Some(token.at)
         });
         let cause = planned.unwrap_or(cause);
         self.truth.causes.resize(self.lives.len(), 0);
@@ -206,8 +218,7 @@ impl World {
             self.breaks("2, no effect without a grant", &format!("{name} destroys domain {domid}"));
             return;
         }
-        let first = !self.truth.kills.iter().any(|(by, _)| *by == broker);
-        if first {
+        if !std::mem::replace(&mut self.brokers[broker].has_begun, true) {
             self.has_right_to_begin(broker, &name);
         }
         if let Some(life) = aimed {
@@ -237,7 +248,7 @@ impl World {
         let said = if self.agents[conn.agent].rude {
             // What a rude agent said too early, and was still on its way when ready was said, looks
             // to the broker like an answer. What had arrived before the listing had not.
-            conn.gos_arrived.iter().any(|arrived| *arrived >= one.listed)
+            conn.gos_arrived.iter().any(|arrived| *arrived >= one.listed_for_ready)
         } else {
             conn.gos.iter().any(|said| (ready..=heard).contains(said))
         };
@@ -266,7 +277,7 @@ impl World {
         // What is remembered is the last fence of each node.
         let Some(last) = self.truth.proofs.iter().rfind(of) else { return };
         let same = self.brokers[last.broker].request.as_ref().map(xen_fence_protocol::Request::id) == id;
-        if same && last.broker != broker && self.lives[life].born > last.at && !self.memory_may_lack(host) {
+        if same && last.killed && last.broker != broker && self.lives[life].born > last.at && !self.memory_may_lack(host) {
             self.breaks("4, one request, one kill", &format!("{name} kills again"));
         }
     }
@@ -322,9 +333,11 @@ impl World {
             self.breaks("8, a tenant sees only its own", &format!("{} opens {path}", self.name(broker)));
         }
         if let Some(token) = path.strip_prefix("/run/xen-fence/starts/").and_then(|name| name.strip_suffix(".new")) {
-            let (host, now) = (self.brokers[broker].host, self.now);
-            if !self.truth.tokens.iter().any(|(on, known, _)| *on == host && known == token) {
-                self.truth.tokens.push((host, token.to_owned(), now));
+            let (host, at, name) = (self.brokers[broker].host, self.now, token.to_owned());
+            let tokens = &mut self.truth.tokens;
+            if !tokens.iter().any(|one| (one.host, one.broker) == (host, broker) && one.name == name) {
+                tokens.retain(|one| one.host != host || one.name != name);
+                tokens.push(Token { host, name, broker, at });
             }
         }
     }
@@ -332,7 +345,7 @@ impl World {
     /// A file's name is gone; a token that is made under it again is another one.
     pub fn forgets(&mut self, host: usize, path: &str) {
         if let Some(gone) = path.strip_prefix("/run/xen-fence/starts/") {
-            self.truth.tokens.retain(|(on, token, _)| *on != host || token != gone);
+            self.truth.tokens.retain(|token| token.host != host || token.name != gone);
         }
     }
 
@@ -341,7 +354,7 @@ impl World {
         if !self.calm && self.choices.once_in(400) {
             return Err(libc::EMFILE);
         }
-        self.brokers[broker].looked = self.now;
+        self.brokers[broker].scanned = self.now;
         Ok(())
     }
 

@@ -47,6 +47,9 @@ impl World {
             self.hosts[host].moods.toolstack_failed = true;
             return Err(libc::EAGAIN);
         }
+        if let What::List = what {
+            self.brokers[broker].looked = self.brokers[broker].scanned;
+        }
         if let What::Destroy(domid) = what {
             self.is_going_to_kill(broker, domid);
         }
