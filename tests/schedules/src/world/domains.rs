@@ -12,6 +12,8 @@ pub struct Life {
     /// What its domain is called; nothing once that is gone, or not yet there.
     pub called: Option<String>,
     pub born: u64,
+    /// When it was destroyed, or has ended by itself.
+    pub ended: u64,
     pub state: State,
     /// The device model that serves its disk, if one does.
     pub writer: Option<i32>,
@@ -85,6 +87,7 @@ impl World {
             domid,
             called,
             born: now,
+            ended: u64::MAX,
             state: State::Runs,
             writer,
             monitor: None,
@@ -116,6 +119,7 @@ impl World {
         }
         tell!(self, "domain {} is destroyed", self.lives[life].domid);
         self.lives[life].state = State::Dying;
+        self.lives[life].ended = self.now;
         self.lives[life].called = None;
         self.lives[life].killed_by = by;
         if let Some(broker) = by {
@@ -187,8 +191,13 @@ impl World {
         self.lives[life].monitor = Some(monitor);
     }
 
-    /// Whether a domain on a host has this name.
-    pub(super) fn is_called(&self, host: usize, name: &str) -> bool {
+    /// Whether a node lives on a host already, or a domain there has its name.
+    pub(super) fn is_there(&self, host: usize, node: usize) -> bool {
+        let lives = self.lives.iter().any(|life| (life.host, life.node) == (host, node) && life.runs());
+        lives || self.is_called(host, &cast::domain(node))
+    }
+
+    fn is_called(&self, host: usize, name: &str) -> bool {
         self.lives.iter().any(|life| life.host == host && life.called.as_deref() == Some(name))
     }
 }

@@ -261,7 +261,8 @@ impl World {
         }
         let asker = self.asker(broker);
         let dead = asker.is_some_and(|life| {
-            self.lives[life].killed_by.is_some() && self.lives[life].host == self.brokers[broker].host
+            let (life, host) = (&self.lives[life], self.brokers[broker].host);
+            life.killed_by.is_some_and(|_| life.host == host && life.ended < heard)
         });
         // Who asks for its own end may be killed by another of its own.
         if dead && asker.map(|life| self.lives[life].node) != self.target(broker) {
@@ -269,15 +270,19 @@ impl World {
         }
     }
 
-    /// Promise 4: what was born after a request was proven is not killed by it.
+    /// Promise 4: what was born after a request had killed is not killed by it.
     fn is_not_its_second(&mut self, broker: usize, life: usize, name: &str) {
         let (host, node) = (self.lives[life].host, self.lives[life].node);
-        let id = self.brokers[broker].request.as_ref().map(xen_fence_protocol::Request::id);
-        let of = |proof: &&Proof| (proof.host, proof.node) == (host, node);
+        let id = |broker: usize| self.brokers[broker].request.as_ref().map(xen_fence_protocol::Request::id);
+        let of_node = |proof: &&Proof| (proof.host, proof.node) == (host, node);
+        let own = |proof: &&Proof| id(proof.broker) == id(broker) && proof.broker != broker;
+        let Some(last) = self.truth.proofs.iter().filter(of_node).rfind(own) else { return };
         // What is remembered is the last fence of each node.
-        let Some(last) = self.truth.proofs.iter().rfind(of) else { return };
-        let same = self.brokers[last.broker].request.as_ref().map(xen_fence_protocol::Request::id) == id;
-        if same && last.killed && last.broker != broker && self.lives[life].born > last.at && !self.memory_may_lack(host) {
+        let other = self.truth.proofs.iter().filter(of_node).any(|proof| !own(&proof) && proof.at > last.looked);
+        // What somebody begins to start between ready and go is not foreseen.
+        let comes_late = self.truth.causes[life] >= self.brokers[broker].listed_for_ready;
+        let second = last.killed && self.lives[life].born > last.at;
+        if second && !other && !comes_late && !self.memory_may_lack(host) {
             self.breaks("4, one request, one kill", &format!("{name} kills again"));
         }
     }

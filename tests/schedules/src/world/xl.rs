@@ -219,7 +219,7 @@ impl World {
         match (program.step, program.mood) {
             (1, 2) => (None, Err(1)),
             (1, 3) => (None, Ok(None)),
-            (1, _) if self.is_called(host, &cast::domain(node)) => (None, Err(1)),
+            (1, _) if self.is_there(host, node) => (None, Err(1)),
             (1, _) => {
                 let life = self.is_born(node, host, None, by, planned);
                 (Some(life), Ok(Some(if program.mood == 4 { 1_200_000 } else { 15_000 })))
