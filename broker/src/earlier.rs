@@ -59,7 +59,7 @@ pub fn earlier(asked: &Asked, last: Option<&Fence>) -> Earlier {
     match asked.action {
         Action::Reset if retried && astray => Earlier::WasIt,
         Action::Reset if (retried || proven_since || starts) && !astray => Earlier::IsIt,
-        Action::Off if retried && (asked.lives || asked.comes) => Earlier::WasIt,
+        Action::Off if retried && (asked.lives || asked.comes || asked.starting) => Earlier::WasIt,
         Action::Reset
         | Action::Off
         | Action::On
@@ -147,6 +147,8 @@ mod tests {
         // Whoever waited for that xl would kill what it makes.
         let comes = Asked { comes: true, ..gone };
         assert_eq!(earlier(&comes, Some(&same)), Earlier::WasIt);
+        let starting = Asked { starting: true, ..gone };
+        assert_eq!(earlier(&starting, Some(&same)), Earlier::WasIt);
         let another = Asked { id: RequestId::from_bits(8), ..comes };
         assert_eq!(earlier(&another, Some(&same)), Earlier::KillAnew);
     }

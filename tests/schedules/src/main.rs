@@ -63,8 +63,8 @@ fn main() -> ExitCode {
          brokers killed; every promise held",
         begun.elapsed().as_secs_f64()
     );
-    // Who asks for one schedule, or for one planted bug, wants nothing else.
-    if count < SCHEDULES || turn.is_some() {
+    // Who asks for fewer schedules, or for one planted bug, wants nothing else.
+    if (count < SCHEDULES && std::env::var_os("XEN_FENCE_BUGS").is_none()) || turn.is_some() {
         return ExitCode::SUCCESS;
     }
     finds_planted(seed, count)

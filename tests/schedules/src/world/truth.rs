@@ -145,8 +145,8 @@ impl World {
             let domid = one.domid;
             let old = match how {
                 How::Killed | How::Absent => one.born <= listed,
-                // What another reset has just started counts as reset.
-                How::Joined => one.born < accepted && one.started_by.is_none(),
+                // What was started since counts as reset.
+                How::Joined => one.born < accepted && !self.is_started_since(life),
                 How::Shell => false,
             };
             let comes = matches!(how, How::Killed | How::Absent)
@@ -163,6 +163,15 @@ impl World {
             let killed = how == How::Killed;
             self.truth.proofs.push(Proof { host, node, broker, looked, at, killed });
         }
+    }
+
+    /// Whether a power-on, or root, has begun to start it when its node had been proven dead.
+    fn is_started_since(&self, life: usize) -> bool {
+        let one = &self.lives[life];
+        let since = |proof: &Proof| {
+            (proof.host, proof.node) == (one.host, one.node) && self.truth.causes[life] >= proof.looked
+        };
+        one.started_by.is_some() || self.truth.proofs.iter().any(since)
     }
 
     /// Promise 1, behind what was said: nothing that was there before the proof brings a node back.
@@ -197,7 +206,7 @@ impl World {
         let begun = asks.begun.unwrap_or(0);
         for life in 0..self.lives.len() {
             let one = &self.lives[life];
-            let old = one.born < begun && one.started_by.is_none();
+            let old = one.born < begun && !self.is_started_since(life);
             if Some(one.node) == node && old && self.can_write(life) {
                 let (name, domid) = (self.agent_name(agent), self.lives[life].domid);
                 self.breaks("1, no false success", &format!("{name} is content, and domain {domid} can still write"));
