@@ -131,7 +131,11 @@ mod tests {
     fn a_retry_reads_the_outcome_and_never_kills_what_was_powered_on() {
         let joined = Fence { joined: vec![ID.to_string()], ..fence(Phase::Fenced) };
         let joined = Fence { started_ms: Some(1), ..joined };
-        assert_eq!(earlier(&reset(), Some(&joined)), Earlier::IsIt, "it was answered with that one");
+        assert_eq!(
+            earlier(&reset(), Some(&joined)),
+            Earlier::IsIt,
+            "it was answered with that one"
+        );
         let same = Fence { request: ID.to_string(), restarts: false, ..fence(Phase::Fenced) };
         let off_yet = Asked { lives: false, ..reset() };
         assert_eq!(earlier(&off_yet, Some(&same)), Earlier::IsIt);

@@ -175,11 +175,9 @@ impl Recorder {
     /// before anything was touched.
     const fn may_be_counted(&self, event: Event) -> bool {
         match event {
-            Event::Answer
-            | Event::Rehearsal
-            | Event::Refused
-            | Event::Note
-            | Event::Outcome => !self.acts,
+            Event::Answer | Event::Rehearsal | Event::Refused | Event::Note | Event::Outcome => {
+                !self.acts
+            }
             Event::Intent | Event::Start | Event::Closed | Event::Summary => false,
         }
     }

@@ -120,7 +120,9 @@ impl Standoff {
     }
 
     fn too_late(heard: &Heard) -> Next {
-        if let Heard::Line(ClientLine::Go(_) | ClientLine::GoOff(_) | ClientLine::GoLater(_)) = heard {
+        if let Heard::Line(ClientLine::Go(_) | ClientLine::GoOff(_) | ClientLine::GoLater(_)) =
+            heard
+        {
             return late("the cluster's lock had been let go, because nothing was heard in time");
         }
         let text = format!(

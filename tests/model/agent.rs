@@ -125,7 +125,10 @@ impl World {
             } else {
                 self.says(state, key, up);
             }
-            if place == 0 && matches!(up, Up::Go | Up::GoOff | Up::GoLater) && !self.has(Rule::FirstConfirms) {
+            if place == 0
+                && matches!(up, Up::Go | Up::GoOff | Up::GoLater)
+                && !self.has(Rule::FirstConfirms)
+            {
                 self.happens(state, node, Happens::Reply(0, Down::Going));
             }
         }

@@ -135,8 +135,7 @@ impl std::fmt::Debug for Queue {
     }
 }
 
-const UPS: [Up; 7] =
-    [Up::Request, Up::Wait, Up::Go, Up::GoOff, Up::GoLater, Up::Look, Up::Start];
+const UPS: [Up; 7] = [Up::Request, Up::Wait, Up::Go, Up::GoOff, Up::GoLater, Up::Look, Up::Start];
 const DOWNS: [Down; 15] = [
     Down::ReadyOn,
     Down::ReadyOff,

@@ -57,9 +57,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<Held>, Unreadable> {
     // be had, what could not be read in time is not read.
     let (tell, told) = mpsc::channel();
     let of_thread = path.to_owned();
-    let begun = std::thread::Builder::new()
-        .spawn(move || tell.send(secure_file::read(&of_thread, CAP)));
-    begun.map_err(|error| Unreadable::new(format!("{} cannot be read: {error}", path.display())))?;
+    let begun =
+        std::thread::Builder::new().spawn(move || tell.send(secure_file::read(&of_thread, CAP)));
+    begun
+        .map_err(|error| Unreadable::new(format!("{} cannot be read: {error}", path.display())))?;
     match told.recv_timeout(RECORD) {
         Ok(Ok(text)) => parse(path, &text),
         Ok(Err(error)) if error.is_missing() => Ok(Vec::new()),

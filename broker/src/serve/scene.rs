@@ -12,7 +12,9 @@ use crate::sight::Sight;
 use crate::standoff::Then;
 use crate::syslog::Severe;
 use std::path::PathBuf;
-use xen_fence_protocol::{Body, ClientLine, LOOK_BY, Note, Power, READY_SILENCE, Text, WAIT_IN_ALL};
+use xen_fence_protocol::{
+    Body, ClientLine, LOOK_BY, Note, Power, READY_SILENCE, Text, WAIT_IN_ALL,
+};
 
 /// Writes the guest's core, where the host wants one. The kill goes on whatever comes of it.
 pub(super) fn dump_core(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, sight: &Sight) {

@@ -11,9 +11,9 @@
 
 use crate::kernel::Caller;
 use libc::{
-    DIR, c_char, c_int, c_long, c_uint, c_void, clockid_t, dirent64, mode_t, off64_t, passwd, pid_t,
-    pollfd, posix_spawn_file_actions_t, posix_spawnattr_t, size_t, sockaddr, socklen_t, ssize_t, timespec,
-    uid_t,
+    DIR, c_char, c_int, c_long, c_uint, c_void, clockid_t, dirent64, mode_t, off64_t, passwd,
+    pid_t, pollfd, posix_spawn_file_actions_t, posix_spawnattr_t, size_t, sockaddr, socklen_t,
+    ssize_t, timespec, uid_t,
 };
 use std::cell::Cell;
 use std::ptr::{null, null_mut};

@@ -97,9 +97,8 @@ pub fn shrink(mut list: Vec<u32>, mut tries: u32, fails: impl Fn(&[u32]) -> bool
     loop {
         let before = list.clone();
         // Half of all, a quarter, and so on down to each.
-        let unusual = |list: &[u32]| -> Vec<usize> {
-            (0..list.len()).filter(|at| list[*at] > 0).collect()
-        };
+        let unusual =
+            |list: &[u32]| -> Vec<usize> { (0..list.len()).filter(|at| list[*at] > 0).collect() };
         let mut length = unusual(&list).len();
         while length > 0 {
             let mut from = 0;

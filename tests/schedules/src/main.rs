@@ -87,7 +87,10 @@ fn finds_planted(seed: u64, count: u64) -> ExitCode {
         match result.broken {
             Some((seed, broken)) => {
                 let promise = broken.split(':').next().unwrap_or_default();
-                println!("planted {number}, {}: found in {took:.1} s, seed {seed}: {promise}", bug.name);
+                println!(
+                    "planted {number}, {}: found in {took:.1} s, seed {seed}: {promise}",
+                    bug.name
+                );
             }
             None => {
                 missed += 1;
@@ -114,7 +117,9 @@ fn shrinks(seed: u64, broken: &str) {
     let list = choices::shrink(seen.choices, 4000, fails);
     let told = choices::told(&list);
     tells(list);
-    println!("again: XEN_FENCE_SEED={seed} XEN_FENCE_SCHEDULES=1, or as shrunk: XEN_FENCE_CHOICES=\"{told}\"");
+    println!(
+        "again: XEN_FENCE_SEED={seed} XEN_FENCE_SCHEDULES=1, or as shrunk: XEN_FENCE_CHOICES=\"{told}\""
+    );
 }
 
 /// Lives through these choices and tells it; answers whether a promise broke.

@@ -159,7 +159,15 @@ pub fn build() -> Result<PathBuf, String> {
     lay_out(root, &copy).map_err(|error| format!("{} cannot be made: {error}", copy.display()))?;
     plant(&copy.join("broker/src"))?;
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--locked", "--quiet", "--profile", "schedules", "-p", "xen-fence-schedules"])
+        .args([
+            "build",
+            "--locked",
+            "--quiet",
+            "--profile",
+            "schedules",
+            "-p",
+            "xen-fence-schedules",
+        ])
         .args(["--message-format", "json", "--target-dir"])
         .arg(copy.join("target"))
         .current_dir(&copy)
@@ -169,11 +177,14 @@ pub fn build() -> Result<PathBuf, String> {
         .map_err(|error| format!("cargo cannot be run: {error}"))?;
     let lines = String::from_utf8_lossy(&built.stdout).into_owned();
     let messages = lines.lines().filter_map(|line| serde_json::from_str(line).ok());
-    let program = messages.filter_map(|message: serde_json::Value| {
+    let mut program = messages.filter_map(|message: serde_json::Value| {
         let is_it = message["target"]["name"] == "schedules";
         message["executable"].as_str().filter(|_| is_it).map(PathBuf::from)
     });
-    program.last().filter(|_| built.status.success()).ok_or_else(|| "the copy cannot be built".to_owned())
+    program
+        .next_back()
+        .filter(|_| built.status.success())
+        .ok_or_else(|| "the copy cannot be built".to_owned())
 }
 
 /// A workspace like this one, whose broker is a copy. What has not changed since is left as it is, so

@@ -82,7 +82,9 @@ impl Caller {
         let world = self.world();
         match self.fd(fd) {
             Some(Fd::Out) => world.says(self.broker, bytes)?,
-            Some(Fd::Syslog) => world.hosts[host].syslog.push(String::from_utf8_lossy(bytes).into_owned()),
+            Some(Fd::Syslog) => {
+                world.hosts[host].syslog.push(String::from_utf8_lossy(bytes).into_owned())
+            }
             Some(Fd::File { inode, path, at, appends, writes: true, .. }) => {
                 let (inode, path) = (*inode, path.clone());
                 let at = if *appends { None } else { Some(at) };
@@ -130,7 +132,11 @@ impl Caller {
         self.alive()?;
         let host = self.host();
         let Some(Fd::File { inode, path, .. }) = self.fd(fd) else { return Err(libc::EBADF) };
-        if self.world().disk_fault(host, path, "truncate").is_some_and(|errno| errno != libc::ENOSPC) {
+        if self
+            .world()
+            .disk_fault(host, path, "truncate")
+            .is_some_and(|errno| errno != libc::ENOSPC)
+        {
             return Err(libc::EIO);
         }
         let inode = *inode;
@@ -193,10 +199,16 @@ impl Caller {
         }
     }
 
-    pub(crate) fn poll(&self, of: *mut libc::pollfd, count: libc::nfds_t, millis: c_int) -> Answer<c_int> {
+    pub(crate) fn poll(
+        &self,
+        of: *mut libc::pollfd,
+        count: libc::nfds_t,
+        millis: c_int,
+    ) -> Answer<c_int> {
         // SAFETY: the caller has so many there.
         let of = unsafe { std::slice::from_raw_parts_mut(of, count as usize) };
-        let until = self.world().now + u64::try_from(millis).map_or(u64::MAX / 2, |millis| millis * 1000);
+        let until =
+            self.world().now + u64::try_from(millis).map_or(u64::MAX / 2, |millis| millis * 1000);
         if millis != 0 {
             // A poll that looks and does not wait is no place to be held up.
             let _killed = self.comes_to("poll");
@@ -204,7 +216,8 @@ impl Caller {
         loop {
             let mut ready = 0;
             for one in of.iter_mut() {
-                one.revents = if self.is_dead() { libc::POLLHUP } else { self.is_ready(one.fd, one.events) };
+                one.revents =
+                    if self.is_dead() { libc::POLLHUP } else { self.is_ready(one.fd, one.events) };
                 ready += c_int::from(one.revents != 0);
             }
             if ready > 0 || self.world().now >= until {

@@ -150,7 +150,12 @@ impl Caller {
         if self.helper.is_none() {
             let held = HELD_UP[world.choices.seldom(world.haste, 6) as usize] * 1000;
             if held > 0 {
-                tell!(world, "{} is held up for {} ms at {what}", world.name(self.broker), held / 1000);
+                tell!(
+                    world,
+                    "{} is held up for {} ms at {what}",
+                    world.name(self.broker),
+                    held / 1000
+                );
                 world.brokers[self.broker].held_up += held;
                 let until = world.now + held;
                 while self.world().now < until && !self.is_dead() {

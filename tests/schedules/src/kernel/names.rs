@@ -25,7 +25,9 @@ impl Caller {
     fn path(&self, dir: c_int, path: *const c_char) -> String {
         let path = text(path);
         match self.open_of().fds.get(&dir) {
-            Some(Fd::Dir(dir)) if !path.is_empty() && !path.starts_with('/') => format!("{dir}/{path}"),
+            Some(Fd::Dir(dir)) if !path.is_empty() && !path.starts_with('/') => {
+                format!("{dir}/{path}")
+            }
             _ => path,
         }
     }
@@ -70,7 +72,11 @@ impl Caller {
         }
         let inode = match found {
             Some(inode) => inode,
-            None if creates && world.hosts[host].disk.is_dir(path.rsplit_once('/').map_or("", |(dir, _)| dir)) => {
+            None if creates
+                && world.hosts[host]
+                    .disk
+                    .is_dir(path.rsplit_once('/').map_or("", |(dir, _)| dir)) =>
+            {
                 world.hosts[host].disk.make(&path, Inode::default())
             }
             None => return Err(libc::ENOENT),
@@ -89,7 +95,9 @@ impl Caller {
         let (mode, size, number) = match (path.is_empty(), self.open_of().fds.get(&dir)) {
             (true, Some(Fd::File { inode, .. })) => (0o644, disk.inode(*inode).bytes.len(), *inode),
             (true, Some(Fd::Shown { .. })) => (0o444, 0, 0),
-            (true, Some(Fd::Dir(_))) => return Ok(Found { is_dir: true, size: 0, inode: 0, mode: 0o755 }),
+            (true, Some(Fd::Dir(_))) => {
+                return Ok(Found { is_dir: true, size: 0, inode: 0, mode: 0o755 });
+            }
             (true, _) => return Err(libc::EBADF),
             (false, _) if path.starts_with("/proc") => {
                 let is_dir = match self.shown(path).ok_or(libc::ENOENT)? {
@@ -110,7 +118,13 @@ impl Caller {
         Ok(Found { is_dir: false, size: size as u64, inode: number as u64, mode })
     }
 
-    pub(crate) fn stat(&self, dir: c_int, path: *const c_char, _flags: c_int, to: *mut statx) -> Answer<c_int> {
+    pub(crate) fn stat(
+        &self,
+        dir: c_int,
+        path: *const c_char,
+        _flags: c_int,
+        to: *mut statx,
+    ) -> Answer<c_int> {
         self.alive()?;
         if path.is_null() || to.is_null() {
             // std asks so whether the kernel has this call.
@@ -169,7 +183,12 @@ impl Caller {
         if world.hosts[host].disk.remove(&path) { Ok(0) } else { Err(libc::ENOENT) }
     }
 
-    pub(crate) fn readlink(&self, path: *const c_char, to: *mut c_char, count: size_t) -> Answer<ssize_t> {
+    pub(crate) fn readlink(
+        &self,
+        path: *const c_char,
+        to: *mut c_char,
+        count: size_t,
+    ) -> Answer<ssize_t> {
         self.alive()?;
         let Some(Shown::Link(target)) = self.shown(&text(path)) else { return Err(libc::ENOENT) };
         let length = target.len().min(count);

@@ -96,6 +96,7 @@ impl Caller {
     }
 
     /// A call without a name: of the broker's threads, those that wait for each other (futex(2)).
+    #[expect(clippy::too_many_arguments, reason = "syscall(2) has so many")]
     pub(crate) fn raw(
         &self,
         number: c_long,

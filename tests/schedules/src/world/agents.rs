@@ -40,8 +40,14 @@ impl World {
     }
 
     /// Somebody is going to ask.
-    pub(super) fn will_ask(&mut self, at: u64, who: Who, action: Action, node: Option<&str>) -> usize {
-        let id = RequestId::from_bits(0xc0ffee_0000 + self.agents.len() as u128);
+    pub(super) fn will_ask(
+        &mut self,
+        at: u64,
+        who: Who,
+        action: Action,
+        node: Option<&str>,
+    ) -> usize {
+        let id = RequestId::from_bits(0x00c0_ffee_0000 + self.agents.len() as u128);
         let node = node.and_then(|node| NodeName::parse(node).ok());
         let request = Request::new(id, action, node).expect("a request");
         let (tries, insists, rude) = if self.calm {

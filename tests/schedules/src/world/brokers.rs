@@ -88,7 +88,7 @@ impl World {
             serve_once(who, host);
             are_of(null());
         }));
-        self.brokers.push(Box::new(Broker {
+        self.brokers.push(Broker {
             host,
             pid,
             open: Open::new(),
@@ -110,14 +110,14 @@ impl World {
             has_begun: false,
             lacks_record: false,
             caller: Some(caller),
-        }));
+        });
         self.conns[conn].broker = Some(number);
         tell!(self, "{}'s broker {number} begins, for {}", Self::host_name(host), who.name());
         self.after(0, Event::Resume(number, 0));
     }
 
     /// The fiber of a broker that is to go on now, if it is not too late for that.
-    pub(super) fn to_resume(&mut self, broker: usize, token: u64) -> Option<*mut Fiber> {
+    pub(super) fn resumable(&mut self, broker: usize, token: u64) -> Option<*mut Fiber> {
         let broker = &mut self.brokers[broker];
         let fiber = broker.fiber.as_mut().filter(|_| broker.token == token)?;
         Some(&raw mut **fiber)
@@ -182,7 +182,13 @@ impl World {
                 let pipe = &mut self.brokers[broker].open.pipes[*pipe];
                 pipe.writers = pipe.writers.saturating_sub(1);
             }
-            Fd::Shown { .. } | Fd::Dir(_) | Fd::Null | Fd::In | Fd::Out | Fd::From(_) | Fd::Syslog => {}
+            Fd::Shown { .. }
+            | Fd::Dir(_)
+            | Fd::Null
+            | Fd::In
+            | Fd::Out
+            | Fd::From(_)
+            | Fd::Syslog => {}
         }
     }
 }

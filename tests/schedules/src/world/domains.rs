@@ -193,7 +193,8 @@ impl World {
 
     /// Whether a node lives on a host already, or a domain there has its name.
     pub(super) fn is_there(&self, host: usize, node: usize) -> bool {
-        let lives = self.lives.iter().any(|life| (life.host, life.node) == (host, node) && life.runs());
+        let lives =
+            self.lives.iter().any(|life| (life.host, life.node) == (host, node) && life.runs());
         lives || self.is_called(host, &cast::domain(node))
     }
 

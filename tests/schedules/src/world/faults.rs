@@ -65,7 +65,11 @@ impl World {
 
     /// Whether this is where a broker is killed; then it is.
     pub fn kills_broker(&mut self, broker: usize, what: &str) -> bool {
-        if self.crashes == 0 || self.calm || self.brokers[broker].is_over() || !self.choices.once_in(250) {
+        if self.crashes == 0
+            || self.calm
+            || self.brokers[broker].is_over()
+            || !self.choices.once_in(250)
+        {
             return false;
         }
         self.crashes -= 1;

@@ -29,10 +29,14 @@ impl Host {
             disk.make_dirs(dir);
         }
         for cluster in CLUSTERS {
-            disk.put(&format!("/etc/xen-fence/clusters.d/{cluster}.toml"), &cast::policy(cluster, brake));
+            disk.put(
+                &format!("/etc/xen-fence/clusters.d/{cluster}.toml"),
+                &cast::policy(cluster, brake),
+            );
         }
         for node in 0..NODES.len() {
-            let text = format!("name = \"{}\"\nuuid = \"{}\"\n", cast::domain(node), cast::uuid(node));
+            let text =
+                format!("name = \"{}\"\nuuid = \"{}\"\n", cast::domain(node), cast::uuid(node));
             disk.put(&cast::config(node), &text);
         }
         let mut procs = Procs::new();
@@ -67,7 +71,13 @@ impl World {
     }
 
     /// Puts bytes into a file: at that place, or behind what there is.
-    pub fn stores(&mut self, host: usize, inode: usize, at: Option<&mut usize>, bytes: &[u8]) -> isize {
+    pub fn stores(
+        &mut self,
+        host: usize,
+        inode: usize,
+        at: Option<&mut usize>,
+        bytes: &[u8],
+    ) -> isize {
         let file = &mut self.hosts[host].disk.inode(inode).bytes;
         match at {
             None => file.extend_from_slice(bytes),

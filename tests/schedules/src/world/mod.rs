@@ -61,7 +61,7 @@ pub struct World {
     pub now: u64,
     pub choices: Choices,
     pub hosts: Vec<Host>,
-    pub brokers: Vec<Box<Broker>>,
+    pub brokers: Vec<Broker>,
     /// Once in so many calls a broker is held up.
     pub haste: u32,
     conns: Vec<Conn>,
@@ -146,7 +146,7 @@ fn goes_on(world: *mut World) {
                 (*world).happens(event);
                 continue;
             };
-            if let Some(fiber) = (*world).to_resume(broker, token) {
+            if let Some(fiber) = (*world).resumable(broker, token) {
                 Fiber::resume(fiber);
                 (*world).has_paused(broker);
             }

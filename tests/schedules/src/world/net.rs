@@ -69,7 +69,12 @@ impl World {
             let now = self.now;
             self.conns[conn].gos.push(now);
         }
-        tell!(self, "{} says {}", self.agent_name(self.conns[conn].agent), line.to_string().trim_end());
+        tell!(
+            self,
+            "{} says {}",
+            self.agent_name(self.conns[conn].agent),
+            line.to_string().trim_end()
+        );
         self.sends_bytes(conn, Some(line.to_string().into_bytes()));
     }
 

@@ -28,8 +28,7 @@ pub enum Deed {
     Mends(usize),
 }
 
-const BEGINS: [u64; 8] =
-    [0, 0, 3_000, 60_000, 800_000, 2_500_000, 9_000_000, 35_000_000];
+const BEGINS: [u64; 8] = [0, 0, 3_000, 60_000, 800_000, 2_500_000, 9_000_000, 35_000_000];
 const COMES: [u64; 8] =
     [100_000, 20_000, 35_000, 60_000, 600_000, 1_800_000, 5_000_000, 40_000_000];
 const MOODS: [Mood; 5] = [Mood::Fine, Mood::Full, Mood::ReadOnly, Mood::Errs, Mood::Hangs];

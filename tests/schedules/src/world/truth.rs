@@ -107,7 +107,9 @@ impl World {
         let said = String::from_utf8_lossy(bytes).into_owned();
         let own = self.brokers[broker].who.cluster();
         for (node, (cluster, _)) in NODES.iter().enumerate() {
-            if *cluster != own && [cast::domain(node), cast::uuid(node)].iter().any(|name| said.contains(name)) {
+            if *cluster != own
+                && [cast::domain(node), cast::uuid(node)].iter().any(|name| said.contains(name))
+            {
                 self.breaks("8, a tenant sees only its own", &said);
             }
         }
@@ -135,7 +137,10 @@ impl World {
         let go = self.brokers[broker].go.map_or(u64::MAX, |(at, _)| at);
         if matches!(how, How::Killed | How::Absent) && listed < go {
             let name = self.name(broker);
-            self.breaks("1, no false success", &format!("{name} says fenced, and has not looked since go"));
+            self.breaks(
+                "1, no false success",
+                &format!("{name} says fenced, and has not looked since go"),
+            );
         }
         for life in 0..self.lives.len() {
             let one = &self.lives[life];
@@ -155,7 +160,10 @@ impl World {
             if old || comes {
                 let what = if old { "can still write" } else { "was about to live" };
                 let name = self.name(broker);
-                self.breaks("1, no false success", &format!("{name} says fenced, and domain {domid} {what}"));
+                self.breaks(
+                    "1, no false success",
+                    &format!("{name} says fenced, and domain {domid} {what}"),
+                );
             }
         }
         let at = self.now;
@@ -169,7 +177,8 @@ impl World {
     fn is_started_since(&self, life: usize) -> bool {
         let one = &self.lives[life];
         let since = |proof: &Proof| {
-            (proof.host, proof.node) == (one.host, one.node) && self.truth.causes[life] >= proof.looked
+            (proof.host, proof.node) == (one.host, one.node)
+                && self.truth.causes[life] >= proof.looked
         };
         one.started_by.is_some() || self.truth.proofs.iter().any(since)
     }
@@ -181,14 +190,17 @@ impl World {
         let planned = by.and_then(|broker| {
             let id = self.brokers[broker].request.as_ref()?.id().to_string();
             let tokens = &self.truth.tokens;
-            let token = tokens.iter().find(|token| token.host == host && token.name.ends_with(&id))?;
+            let token =
+                tokens.iter().find(|token| token.host == host && token.name.ends_with(&id))?;
             Some(token.at)
         });
         let cause = planned.unwrap_or(cause);
         self.truth.causes.resize(self.lives.len(), 0);
         self.truth.causes[life] = cause;
         let proof = self.truth.proofs.iter().find(|proof| {
-            (proof.host, proof.node) == (host, node) && cause < proof.looked && Some(proof.broker) != by
+            (proof.host, proof.node) == (host, node)
+                && cause < proof.looked
+                && Some(proof.broker) != by
         });
         if let Some(proof) = proof {
             let (name, domid) = (self.name(proof.broker), self.lives[life].domid);
@@ -202,14 +214,18 @@ impl World {
     /// Promise 1, for the agent: what lived when it began to ask is dead.
     pub(super) fn is_content(&mut self, agent: usize) {
         let asks = &self.agents[agent];
-        let node = asks.request.node().and_then(|node| cast::named(asks.who.cluster(), node.as_str()));
+        let node =
+            asks.request.node().and_then(|node| cast::named(asks.who.cluster(), node.as_str()));
         let begun = asks.begun.unwrap_or(0);
         for life in 0..self.lives.len() {
             let one = &self.lives[life];
             let old = one.born < begun && !self.is_started_since(life);
             if Some(one.node) == node && old && self.can_write(life) {
                 let (name, domid) = (self.agent_name(agent), self.lives[life].domid);
-                self.breaks("1, no false success", &format!("{name} is content, and domain {domid} can still write"));
+                self.breaks(
+                    "1, no false success",
+                    &format!("{name} is content, and domain {domid} can still write"),
+                );
             }
         }
     }
@@ -233,7 +249,8 @@ impl World {
         if let Some(life) = aimed {
             self.is_not_its_second(broker, life, &name);
         }
-        let held = self.truth.holds.iter().find(|held| (held.host, Some(held.node)) == (host, target));
+        let held =
+            self.truth.holds.iter().find(|held| (held.host, Some(held.node)) == (host, target));
         let since = self.brokers[broker].go.map_or(0, |(at, _)| at);
         if held.is_some_and(|held| !held.kills && held.at < since) && !self.holds_may_lack(host) {
             self.breaks("a hold binds", &format!("{name} kills what is held"));
@@ -266,7 +283,8 @@ impl World {
         let late = heard > one.word + silence || heard > ready + in_all;
         let slow = self.now - heard > SOON + (one.held_up - held_up);
         if !said || late || slow {
-            return self.breaks("6, no late kill", &format!("{name} kills by a go that is none, or late"));
+            return self
+                .breaks("6, no late kill", &format!("{name} kills by a go that is none, or late"));
         }
         let asker = self.asker(broker);
         let dead = asker.is_some_and(|life| {
@@ -282,12 +300,19 @@ impl World {
     /// Promise 4: what was born after a request had killed is not killed by it.
     fn is_not_its_second(&mut self, broker: usize, life: usize, name: &str) {
         let (host, node) = (self.lives[life].host, self.lives[life].node);
-        let id = |broker: usize| self.brokers[broker].request.as_ref().map(xen_fence_protocol::Request::id);
+        let id = |broker: usize| {
+            self.brokers[broker].request.as_ref().map(xen_fence_protocol::Request::id)
+        };
         let of_node = |proof: &&Proof| (proof.host, proof.node) == (host, node);
         let own = |proof: &&Proof| id(proof.broker) == id(broker) && proof.broker != broker;
         let Some(last) = self.truth.proofs.iter().filter(of_node).rfind(own) else { return };
         // What is remembered is the last fence of each node.
-        let other = self.truth.proofs.iter().filter(of_node).any(|proof| !own(&proof) && proof.at > last.looked);
+        let other = self
+            .truth
+            .proofs
+            .iter()
+            .filter(of_node)
+            .any(|proof| !own(&proof) && proof.at > last.looked);
         // What somebody begins to start between ready and go is not foreseen.
         let comes_late = self.truth.causes[life] >= self.brokers[broker].listed_for_ready;
         let second = last.killed && self.lives[life].born > last.at;
@@ -313,16 +338,24 @@ impl World {
     /// Promise 2, for a power-on; and that it follows a proof.
     pub(super) fn is_going_to_create(&mut self, broker: usize, node: usize) {
         let (name, host) = (self.name(broker), self.brokers[broker].host);
-        let action = self.action(broker).filter(|action| matches!(action, Action::Reset | Action::On));
+        let action =
+            self.action(broker).filter(|action| matches!(action, Action::Reset | Action::On));
         let granted = action.is_some_and(|action| self.brokers[broker].who.may(action, node));
         if !granted || self.target(broker) != Some(node) {
-            self.breaks("2, no effect without a grant", &format!("{name} starts {}", NODES[node].1));
+            self.breaks(
+                "2, no effect without a grant",
+                &format!("{name} starts {}", NODES[node].1),
+            );
         }
         let go = self.brokers[broker].go.map_or(u64::MAX, |(at, _)| at);
         if go == u64::MAX {
             self.breaks("6, no late kill", &format!("{name} starts a node without a go"));
         }
-        let held = self.truth.holds.iter().any(|held| (held.host, held.node) == (host, node) && held.at < go);
+        let held = self
+            .truth
+            .holds
+            .iter()
+            .any(|held| (held.host, held.node) == (host, node) && held.at < go);
         if held && !self.holds_may_lack(host) {
             self.breaks("a hold binds", &format!("{name} starts what is held"));
         }
@@ -332,9 +365,13 @@ impl World {
     pub(super) fn has_been_killed(&mut self, by: usize, of: usize, is_create: bool) {
         let own = of == by;
         let cluster = |broker: usize| self.brokers.get(broker).map(|one| one.who.cluster());
-        if !own && !(is_create && cluster(of) == cluster(by)) {
+        let powers_on_there = is_create && cluster(of) == cluster(by);
+        if !(own || powers_on_there) {
             let name = self.name(by);
-            self.breaks("2, no effect without a grant", &format!("{name} kills a process that is not its own"));
+            self.breaks(
+                "2, no effect without a grant",
+                &format!("{name} kills a process that is not its own"),
+            );
         }
     }
 
@@ -344,12 +381,20 @@ impl World {
         let other = cast::CLUSTERS.iter().find(|cluster| **cluster != own);
         let name = path.rsplit('/').next().unwrap_or_default();
         if path.contains("xen-fence/") && other.is_some_and(|other| name.starts_with(other)) {
-            self.breaks("8, a tenant sees only its own", &format!("{} opens {path}", self.name(broker)));
+            self.breaks(
+                "8, a tenant sees only its own",
+                &format!("{} opens {path}", self.name(broker)),
+            );
         }
-        if let Some(token) = path.strip_prefix("/run/xen-fence/starts/").and_then(|name| name.strip_suffix(".new")) {
+        if let Some(token) =
+            path.strip_prefix("/run/xen-fence/starts/").and_then(|name| name.strip_suffix(".new"))
+        {
             let (host, at, name) = (self.brokers[broker].host, self.now, token.to_owned());
             let tokens = &mut self.truth.tokens;
-            if !tokens.iter().any(|one| (one.host, one.broker) == (host, broker) && one.name == name) {
+            if !tokens
+                .iter()
+                .any(|one| (one.host, one.broker) == (host, broker) && one.name == name)
+            {
                 tokens.retain(|one| one.host != host || one.name != name);
                 tokens.push(Token { host, name, broker, at });
             }
@@ -373,7 +418,8 @@ impl World {
     }
 
     fn records(&self, host: usize, cluster: &str) -> Vec<Record> {
-        let text = self.hosts[host].disk.text(&format!("/var/lib/xen-fence/journal/{cluster}.jsonl"));
+        let text =
+            self.hosts[host].disk.text(&format!("/var/lib/xen-fence/journal/{cluster}.jsonl"));
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
@@ -392,21 +438,27 @@ impl World {
         if self.records_may_lack(host) || !self.has_record(broker, Recorded::Intent) {
             return;
         }
-        let ended = self.has_record(broker, Recorded::Outcome) || self.has_record(broker, Recorded::Start);
+        let ended =
+            self.has_record(broker, Recorded::Outcome) || self.has_record(broker, Recorded::Start);
         if !ended {
             let name = self.name(broker);
-            self.breaks("7, written before done", &format!("{name} has an intent and no outcome on record"));
+            self.breaks(
+                "7, written before done",
+                &format!("{name} has an intent and no outcome on record"),
+            );
         }
     }
 
     /// Promise 7, behind it all: the chain is whole, and what was cut short is closed.
     pub(super) fn reads_journal(&mut self, host: usize, cluster: &str) {
-        let text = self.hosts[host].disk.text(&format!("/var/lib/xen-fence/journal/{cluster}.jsonl"));
+        let text =
+            self.hosts[host].disk.text(&format!("/var/lib/xen-fence/journal/{cluster}.jsonl"));
         let (mut before, mut number) = (String::new(), 0);
         for line in text.lines().filter(|line| !line.is_empty()) {
             if let Ok(record) = serde_json::from_str::<Record>(line) {
                 if record.prev != before || record.n != number + 1 {
-                    return self.breaks("7, written before done", &format!("the chain breaks at {line}"));
+                    return self
+                        .breaks("7, written before done", &format!("the chain breaks at {line}"));
                 }
                 number = record.n;
             }
@@ -414,7 +466,10 @@ impl World {
         }
         let open = self.records(host, cluster).pop().map(|last| last.open).unwrap_or_default();
         if !open.is_empty() {
-            self.breaks("7, written before done", &format!("nobody says what became of {}", open[0].words()));
+            self.breaks(
+                "7, written before done",
+                &format!("nobody says what became of {}", open[0].words()),
+            );
         }
     }
 }

@@ -21,7 +21,11 @@ enum What {
     List,
     Destroy(u32),
     /// The node, the request's broker, when the power-on was planned, the life that it has made.
-    Create { node: usize, planned: u64, life: Option<usize> },
+    Create {
+        node: usize,
+        planned: u64,
+        life: Option<usize>,
+    },
     Other,
 }
 
@@ -40,7 +44,9 @@ impl World {
         let name = program.rsplit('/').next().unwrap_or_default();
         let what = match (name, args.get(1).map(String::as_str), args.get(2)) {
             ("xl", Some("list"), _) => What::List,
-            ("xl", Some("destroy"), Some(domid)) => What::Destroy(domid.parse().map_err(|_| libc::EINVAL)?),
+            ("xl", Some("destroy"), Some(domid)) => {
+                What::Destroy(domid.parse().map_err(|_| libc::EINVAL)?)
+            }
             _ => What::Other,
         };
         if !self.calm && self.choices.once_in(400) {
@@ -59,7 +65,13 @@ impl World {
             What::Destroy(_) => self.choices.seldom(6, 9),
             What::Create { .. } | What::Other => 0,
         };
-        tell!(self, "{} runs xl {}{}", self.name(broker), args[1..].join(" "), told_mood(&what, mood));
+        tell!(
+            self,
+            "{} runs xl {}{}",
+            self.name(broker),
+            args[1..].join(" "),
+            told_mood(&what, mood)
+        );
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let (now, parent) = (self.now, self.brokers[broker].pid);
         let pid = self.hosts[host].procs.begin(now, parent, name, &args);
@@ -74,15 +86,18 @@ impl World {
     pub fn creates(&mut self, broker: usize, token: &str) -> Result<i32, c_int> {
         let host = self.brokers[broker].host;
         let mut parts = token.split('=');
-        let node = parts.next().zip(parts.next()).and_then(|(cluster, name)| cast::named(cluster, name));
+        let node =
+            parts.next().zip(parts.next()).and_then(|(cluster, name)| cast::named(cluster, name));
         let Some(node) = node else { return Err(libc::EAGAIN) };
         self.is_going_to_create(broker, node);
         let mood = if self.calm { 0 } else { self.choices.seldom(5, 6) };
         let (now, parent, config) = (self.now, self.brokers[broker].pid, cast::config(node));
-        let pid = self.hosts[host].procs.begin(now, parent, "xl", &["/usr/sbin/xl", "create", &config]);
+        let pid =
+            self.hosts[host].procs.begin(now, parent, "xl", &["/usr/sbin/xl", "create", &config]);
         let what = What::Create { node, planned: now, life: None };
         tell!(self, "{} runs xl create {config}{}", self.name(broker), told_mood(&what, mood));
-        let program = Program { what, broker, pipes: [None; 2], step: 0, mood, prints: String::new() };
+        let program =
+            Program { what, broker, pipes: [None; 2], step: 0, mood, prints: String::new() };
         self.hosts[host].programs.insert(pid, program);
         // It may have to wait for xl's lock.
         let waits = [20_000, 200_000, 1_000_000, 9_000_000][self.choices.seldom(5, 4) as usize];
@@ -96,8 +111,14 @@ impl World {
         let pid = self.hosts[host].procs.begin(now, 1, "xl", &["/usr/sbin/xl", "create", &config]);
         tell!(self, "root runs xl create {config} on {}", Self::host_name(host));
         let what = What::Create { node, planned: now, life: None };
-        let program =
-            Program { what, broker: usize::MAX, pipes: [None; 2], step: 0, mood: 0, prints: String::new() };
+        let program = Program {
+            what,
+            broker: usize::MAX,
+            pipes: [None; 2],
+            step: 0,
+            mood: 0,
+            prints: String::new(),
+        };
         self.hosts[host].programs.insert(pid, program);
         let waits = [20_000, 200_000, 1_000_000, 9_000_000][self.choices.seldom(2, 4) as usize];
         self.after(waits, Event::Program(host, pid));
@@ -152,7 +173,12 @@ impl World {
     }
 
     fn listing(&self, host: usize) -> String {
-        let mut rows = vec![("Domain-0".to_owned(), 0, "r-----", "00000000-0000-0000-0000-000000000000".to_owned())];
+        let mut rows = vec![(
+            "Domain-0".to_owned(),
+            0,
+            "r-----",
+            "00000000-0000-0000-0000-000000000000".to_owned(),
+        )];
         for life in self.lives.iter().filter(|life| life.host == host) {
             let state = match life.state {
                 super::domains::State::Runs => "-b----",
@@ -169,9 +195,15 @@ impl World {
     }
 
     /// What a destroy does to its domain, and what xl says of it, are two things.
-    fn destroy_steps(&mut self, host: usize, domid: u32, program: &mut Program) -> Result<Option<u64>, c_int> {
+    fn destroy_steps(
+        &mut self,
+        host: usize,
+        domid: u32,
+        program: &mut Program,
+    ) -> Result<Option<u64>, c_int> {
         let life = self.lives.iter().position(|life| life.host == host && life.domid == domid);
-        let Some(life) = life.filter(|life| self.lives[*life].state != super::domains::State::Gone) else {
+        let Some(life) = life.filter(|life| self.lives[*life].state != super::domains::State::Gone)
+        else {
             return Err(1);
         };
         let by = program.broker;
