@@ -165,7 +165,7 @@ impl World {
                 return Ok(Some(if program.mood == 1 { 1_500_000 } else { 900 }));
             }
             (_, 4) => program.prints.truncate(program.prints.len() * 2 / 3),
-            (_, 5) => program.prints = program.prints.replace("-b----", "-b--?-"),
+            (_, 5) => program.prints = program.prints.replace("0f6a1b2c-", "0f6a1b2c"),
             (_, 7) => program.prints.clear(),
             _ => {}
         }
