@@ -157,6 +157,7 @@ impl Caller {
                     held / 1000
                 );
                 world.brokers[self.broker].held_up += held;
+                world.keeps_others_waiting(self.broker);
                 let until = world.now + held;
                 while self.world().now < until && !self.is_dead() {
                     self.pause_until(until);

@@ -1,6 +1,7 @@
 //! What disks, toolstack and tasks of a host do that they should not, and since when.
 
 use super::World;
+use crate::kernel::Fd;
 
 /// What ails a part of a disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +57,15 @@ impl World {
         self.hosts[host].moods.has_failed[part] = true;
         tell!(self, "{}: {call} of {path} fails ({errno})", Self::host_name(host));
         Some(errno)
+    }
+
+    /// A broker is held up while it keeps what brokers leave for each other: they do not wait for long.
+    pub fn keeps_others_waiting(&mut self, broker: usize) {
+        let keeps = |fd: &Fd| matches!(fd, Fd::File { path, .. } if path.ends_with(".state-lock"));
+        if self.brokers[broker].open.fds.values().any(keeps) {
+            let host = self.brokers[broker].host;
+            self.hosts[host].moods.has_failed[RUN] = true;
+        }
     }
 
     /// Whether no thread can be begun there.

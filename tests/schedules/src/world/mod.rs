@@ -9,6 +9,8 @@ mod hosts;
 mod net;
 mod plot;
 mod truth;
+mod truth_kills;
+mod truth_records;
 mod xl;
 
 use crate::choices::Choices;
