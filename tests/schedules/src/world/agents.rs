@@ -53,7 +53,7 @@ impl World {
         let (tries, insists, rude) = if self.calm {
             (0, false, false)
         } else {
-            (self.choices.seldom(3, 3), self.choices.once_in(8), self.choices.once_in(15))
+            (self.choices.seldom(4, 3), self.choices.once_in(12), self.choices.once_in(15))
         };
         self.agents.push(Agent {
             who,
