@@ -51,7 +51,7 @@ impl World {
                 self.is_watched(life);
             }
         }
-        for _ in 0..=self.choices.below(3) {
+        for _ in 0..=self.choices.seldom(2, 4) {
             self.somebody_asks();
         }
         for _ in 0..self.choices.seldom(2, 4) {
