@@ -26,6 +26,8 @@ pub struct Asked {
     pub at: Moment,
     /// Whether the node's domain lives, or may.
     pub lives: bool,
+    /// Whether an xl runs that may make it live. None did when its last fence was proven.
+    pub comes: bool,
     /// Whether a power-on of the node is planned or under way.
     pub starting: bool,
     /// Whether the power-on by the last fence's request had begun when its broker was killed.
@@ -60,7 +62,7 @@ pub fn earlier(asked: &Asked, last: Option<&Fence>) -> Earlier {
     match asked.action {
         Action::Reset if retried && astray => Earlier::WasIt,
         Action::Reset if (retried || proven_since || starts) && !astray => Earlier::IsIt,
-        Action::Off if retried && asked.lives => Earlier::WasIt,
+        Action::Off if retried && (asked.lives || asked.comes || asked.starting) => Earlier::WasIt,
         Action::Reset
         | Action::Off
         | Action::On
@@ -120,6 +122,7 @@ mod tests {
             action: Action::Reset,
             at,
             lives: true,
+            comes: false,
             starting: false,
             cut_short: false,
             now,
@@ -164,6 +167,13 @@ mod tests {
         assert_eq!(earlier(&off, Some(&same)), Earlier::WasIt);
         let gone = Asked { lives: false, ..off };
         assert_eq!(earlier(&gone, Some(&same)), Earlier::KillAnew, "a fresh proof");
+        // Whoever waited for that xl would kill what it makes.
+        let comes = Asked { comes: true, ..gone };
+        assert_eq!(earlier(&comes, Some(&same)), Earlier::WasIt);
+        let starting = Asked { starting: true, ..gone };
+        assert_eq!(earlier(&starting, Some(&same)), Earlier::WasIt);
+        let another = Asked { id: RequestId::from_bits(8), ..comes };
+        assert_eq!(earlier(&another, Some(&same)), Earlier::KillAnew);
     }
 
     #[test]

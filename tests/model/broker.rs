@@ -150,6 +150,7 @@ impl World {
             at: moment(link.asked),
             lives: saw != Saw::Nothing,
             // Without the rule, each domain counts as powered on by the fence before.
+            comes: false,
             starting: starting || !self.has(Rule::AstrayRefused),
             // A power-on is one step here.
             cut_short: false,

@@ -195,6 +195,7 @@ fn earlier_attempt(
         action: work.grant.action(),
         at: case.asked_at,
         lives: sight.lives(),
+        comes: !sight.restarters.is_empty(),
         // What lives while a power-on has yet to begin was started by somebody else.
         starting: if sight.lives() {
             work.starts().has_begun_for(node, work.host.processes)
