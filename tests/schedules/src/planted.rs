@@ -81,8 +81,8 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "a power-on that is planned is not called off",
         file: "power_on/plan.rs",
-        instead_of: "if tokens.is_empty() {",
-        stands: "if PLANTED || tokens.is_empty() {",
+        instead_of: "for path in tokens {",
+        stands: "for path in tokens.into_iter().filter(|_| !PLANTED) {",
     },
     Bug {
         name: "every node of the cluster is everybody's target",
