@@ -50,6 +50,7 @@ install-dom0: install-sshd-$(SSHD)
 	$(call put,0755,$(BUILT)/xen-fence-broker,/usr/sbin/xen-fence-broker)
 	$(call put,0755,$(BUILT)/xen-fence-admin,/usr/sbin/xen-fence-admin)
 	$(call put,0755,$(BUILT)/xen-fence-launcher,/usr/lib/xen-fence/xen-fence-launcher)
+	$(call put,0755,$(BUILT)/xen-fence-keys,/usr/lib/xen-fence/xen-fence-keys)
 	test -d $(DESTDIR)/etc/sudoers.d || $(DIR) -m 0750 $(DESTDIR)/etc/sudoers.d
 	$(call put,0440,sudoers.d/xen-fence,/etc/sudoers.d/xen-fence)
 	$(DIR) -m 0755 $(DESTDIR)/usr/share/doc/xen-fence/examples

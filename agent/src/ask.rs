@@ -137,6 +137,12 @@ pub(crate) fn still_unknown(error: Error, unknown: &Option<Error>, ask: &Ask<'_>
             known.retry = error.retry;
             known
         }
+        Some(_) | None if ask.kept.borrow().is_unheard_of_before() => {
+            let node = ask.request.node().map_or("the node", |node| node.as_str());
+            error.hint(format!(
+                "an earlier call of the same never heard its answer: {node} may be dead by that one"
+            ))
+        }
         Some(_) | None => error,
     }
 }

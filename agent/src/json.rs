@@ -3,7 +3,7 @@
 use crate::ask::Answer;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::fence::stands;
+use crate::fence::{Stands, stands};
 use crate::verdict::Verdict;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -75,9 +75,19 @@ fn of_answer(answer: &Answer) -> Value {
             "text": text.as_str(),
         })).collect::<Vec<_>>(),
         "warnings": told.warnings,
-        "exit": answer.end.as_ref().err().map_or(Exit::Success, |error| error.kind.exit()).code(),
+        "exit": exit_of(answer).map(Exit::code),
         "error": answer.end.as_ref().err().map(error_object),
     })
+}
+
+/// The exit code that its answer alone would have led to; none for a dom0 that has none, because it
+/// was not asked, or not heard out.
+fn exit_of(answer: &Answer) -> Option<Exit> {
+    match (&answer.end, answer.stands) {
+        (Err(error), _) => Some(error.kind.exit()),
+        (Ok(_), None | Some(Stands::Fenced(_) | Stands::Looked(..))) => Some(Exit::Success),
+        (Ok(_), Some(_)) => None,
+    }
 }
 
 fn error_object(error: &Error) -> Value {

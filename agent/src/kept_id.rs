@@ -39,6 +39,8 @@ pub(crate) struct KeptId {
     /// How often `go` may have been heard under this id, and what came of it was not: by an earlier
     /// process, or by this one.
     unheard: u32,
+    /// An earlier process has asked under it.
+    inherited: bool,
     slot: Option<Slot>,
     /// What `-v` says of it.
     word: Option<String>,
@@ -81,7 +83,8 @@ impl KeptId {
                     let word = format!(
                         "asking again as {id}, whose answer an earlier process never heard"
                     );
-                    return Ok(Self { id, unheard: 1, slot: Some(slot), word: Some(word) });
+                    let (slot, word) = (Some(slot), Some(word));
+                    return Ok(Self { id, unheard: 1, inherited: true, slot, word });
                 }
                 None => slot.remove(),
             }
@@ -93,7 +96,7 @@ impl KeptId {
                 Ok(None) => {}
                 Ok(Some(mut slot)) => match slot.write(&written(boot, now, id)) {
                     Ok(()) => {
-                        return Ok(Self { id, unheard: 0, slot: Some(slot), word: None });
+                        return Ok(Self { slot: Some(slot), ..Self::of(id) });
                     }
                     Err(error) => {
                         slot.remove();
@@ -112,7 +115,7 @@ impl KeptId {
 
     /// An id that needs no keeping, because to repeat its request does no harm.
     pub(crate) const fn of(id: RequestId) -> Self {
-        Self { id, unheard: 0, slot: None, word: None }
+        Self { id, unheard: 0, inherited: false, slot: None, word: None }
     }
 
     fn unkept(why: &str) -> Result<Self, Error> {
@@ -120,7 +123,7 @@ impl KeptId {
             "the request's id is not kept: {why}; if this process dies before it has its answer, \
              another may kill again"
         );
-        Ok(Self { id: fresh_id()?, unheard: 0, slot: None, word: Some(word) })
+        Ok(Self { word: Some(word), ..Self::of(fresh_id()?) })
     }
 
     /// The id.
@@ -146,6 +149,11 @@ impl KeptId {
     /// Whether something may have been done that nobody has told of.
     pub(crate) const fn is_unheard(&self) -> bool {
         self.unheard > 0
+    }
+
+    /// Whether an earlier process may have had something done that nobody has told of.
+    pub(crate) const fn is_unheard_of_before(&self) -> bool {
+        self.inherited && self.is_unheard()
     }
 
     /// What became of the request was heard, whatever it is: the next one is a new one.

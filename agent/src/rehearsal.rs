@@ -42,6 +42,23 @@ const STEPS: [(Phase, &str, &str); 6] = [
     (Phase::Answer, "broker", "the broker answers"),
 ];
 
+/// Two entries that may be one dom0 without the agent's knowing: it would wait for itself there.
+pub(crate) fn one_name_twice(answers: &[Answer]) -> Option<Finding> {
+    let name = |answer: &Answer| answer.told.dom0.clone();
+    let (one, other) = answers.iter().enumerate().find_map(|(at, one)| {
+        let mut before = answers.iter().take(at);
+        before.find(|other| name(one).is_some() && name(other) == name(one)).map(|o| (o, one))
+    })?;
+    let text = format!(
+        "{} and {} are both called {}: if they are one dom0, a fence may wait for itself there \
+         (hint: let known_hosts have the same key for both, each by its own name and port)",
+        one.endpoint,
+        other.endpoint,
+        name(one)?
+    );
+    Some(Finding::here(Level::Warn, "one-dom0", text))
+}
+
 /// Everything that asking a dom0 showed, this side's steps first.
 pub(crate) fn findings(answer: &Answer) -> Vec<Finding> {
     let mut findings = Vec::new();

@@ -160,6 +160,7 @@ fn rehearsed(request: &Request, answers: &[Answer], here: Vec<Finding>) -> Verdi
         let all = rehearsal::findings(answer);
         findings.extend(all);
     }
+    findings.extend(rehearsal::one_name_twice(answers));
     let failed = findings.iter().any(|finding| finding.level == Level::Fail);
     let exit = match (failed, request.action()) {
         (false, _) if answers.is_empty() => Exit::Failed,

@@ -5,6 +5,7 @@
 //! The guest is paused first, so that a node which was called silent does not go on beside its
 //! own picture; time and space are limited.
 
+use crate::bounded;
 use crate::command;
 use crate::host;
 use crate::lock::make_private_dir;
@@ -15,8 +16,6 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::thread;
 use xen_fence_protocol::RECORD;
 
 /// Limits the size of what a program writes, and is that program then (prlimit(1)).
@@ -34,24 +33,16 @@ pub fn dump(
 ) -> Result<PathBuf, String> {
     let file = wish.directory.join(format!("{name}.{domid}.core"));
     let (wanted, place) = (wish.clone(), file.clone());
-    bounded(move || is_ready(&wanted, &place))
-        .unwrap_or_else(|| Err(format!("{} does not answer", wish.directory.display())))?;
+    let looked = bounded::within(RECORD, move || is_ready(&wanted, &place));
+    looked.map_err(|undone| format!("{} did not answer {undone}", wish.directory.display()))??;
     toolstack.pause(domid).map_err(|error| format!("the domain was not paused: {error}"))?;
     let written = write(wish, toolstack, domid, &file);
     if written.is_err() {
         // A piece of a core is of no use, and takes the room of the next one.
         let piece = file.clone();
-        let _gone = bounded(move || fs::remove_file(piece));
+        let _gone = bounded::within(RECORD, move || fs::remove_file(piece));
     }
     written.map(|()| file)
-}
-
-/// What a hung disk may hold up for ever, in a thread of its own; nothing if it does so for a second.
-fn bounded<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    let (tell, told) = mpsc::channel();
-    // Nobody hears of what comes too late.
-    let thread = thread::Builder::new().spawn(move || drop(tell.send(work())));
-    thread.ok().and_then(|_| told.recv_timeout(RECORD).ok())
 }
 
 /// Whether a core can be put there: root's own directory, with room, and no core of that name in it.

@@ -26,8 +26,12 @@ pub struct Asked {
     pub at: Moment,
     /// Whether the node's domain lives, or may.
     pub lives: bool,
+    /// Whether an xl runs that may make it live. None did when its last fence was proven.
+    pub comes: bool,
     /// Whether a power-on of the node is planned or under way.
     pub starting: bool,
+    /// Whether the power-on by the last fence's request had begun when its broker was killed.
+    pub cut_short: bool,
     /// The moment it is.
     pub now: Moment,
 }
@@ -53,11 +57,12 @@ pub fn earlier(asked: &Asked, last: Option<&Fence>) -> Earlier {
     let starts = last.restarts && (asked.starting || last.started_ms.is_some_and(is_new));
     // It lives, and nothing is known of a power-on after that fence: it has come from another host,
     // where it may never have died.
-    let astray = asked.lives && !asked.starting && last.started_ms.is_none();
+    let by_itself = asked.starting || (retried && asked.cut_short);
+    let astray = asked.lives && !by_itself && last.started_ms.is_none();
     match asked.action {
         Action::Reset if retried && astray => Earlier::WasIt,
         Action::Reset if (retried || proven_since || starts) && !astray => Earlier::IsIt,
-        Action::Off if retried && asked.lives => Earlier::WasIt,
+        Action::Off if retried && (asked.lives || asked.comes || asked.starting) => Earlier::WasIt,
         Action::Reset
         | Action::Off
         | Action::On
@@ -104,6 +109,7 @@ mod tests {
             phase,
             at_ms: 50_000,
             started_ms: None,
+            joined: Vec::new(),
             pid: 1,
             started: 2,
         }
@@ -111,7 +117,16 @@ mod tests {
 
     fn reset() -> Asked {
         let (at, now) = (at(60_000), at(60_100));
-        Asked { id: ID, action: Action::Reset, at, lives: true, starting: false, now }
+        Asked {
+            id: ID,
+            action: Action::Reset,
+            at,
+            lives: true,
+            comes: false,
+            starting: false,
+            cut_short: false,
+            now,
+        }
     }
 
     #[test]
@@ -126,6 +141,13 @@ mod tests {
 
     #[test]
     fn a_retry_reads_the_outcome_and_never_kills_what_was_powered_on() {
+        let joined = Fence { joined: vec![ID.to_string()], ..fence(Phase::Fenced) };
+        let joined = Fence { started_ms: Some(1), ..joined };
+        assert_eq!(
+            earlier(&reset(), Some(&joined)),
+            Earlier::IsIt,
+            "it was answered with that one"
+        );
         let same = Fence { request: ID.to_string(), restarts: false, ..fence(Phase::Fenced) };
         let off_yet = Asked { lives: false, ..reset() };
         assert_eq!(earlier(&off_yet, Some(&same)), Earlier::IsIt);
@@ -134,10 +156,24 @@ mod tests {
         assert_eq!(earlier(&much_later, Some(&started)), Earlier::IsIt);
         let starting = Asked { starting: true, ..reset() };
         assert_eq!(earlier(&starting, Some(&same)), Earlier::IsIt);
-        let off = Asked { action: Action::Off, ..reset() };
+        let cut_short = Asked { cut_short: true, ..reset() };
+        assert_eq!(
+            earlier(&cut_short, Some(&same)),
+            Earlier::IsIt,
+            "its broker died while it began"
+        );
+        assert_eq!(earlier(&cut_short, Some(&fence(Phase::Fenced))), Earlier::KillAnew);
+        let off = Asked { action: Action::Off, cut_short: true, ..reset() };
         assert_eq!(earlier(&off, Some(&same)), Earlier::WasIt);
         let gone = Asked { lives: false, ..off };
         assert_eq!(earlier(&gone, Some(&same)), Earlier::KillAnew, "a fresh proof");
+        // Whoever waited for that xl would kill what it makes.
+        let comes = Asked { comes: true, ..gone };
+        assert_eq!(earlier(&comes, Some(&same)), Earlier::WasIt);
+        let starting = Asked { starting: true, ..gone };
+        assert_eq!(earlier(&starting, Some(&same)), Earlier::WasIt);
+        let another = Asked { id: RequestId::from_bits(8), ..comes };
+        assert_eq!(earlier(&another, Some(&same)), Earlier::KillAnew);
     }
 
     #[test]

@@ -7,15 +7,14 @@ mod file;
 mod in_flight;
 mod record;
 
+use crate::bounded;
+use crate::processes::{ProcFs, Process, Processes};
 pub use file::old_files;
+use file::{Current, Tail};
 pub use in_flight::{Cut, Doing, InFlight};
 pub use record::{Event, Record, hash};
-
-use crate::processes::{ProcFs, Process, Processes};
-use file::{Current, Tail};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
 use xen_fence_protocol::{JOURNAL_FILE, RECORD};
 
 /// Where the journals of a real host are.
@@ -96,19 +95,11 @@ impl Journal {
         &self,
         work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
     ) -> Result<T, String> {
-        let (tell, told) = mpsc::channel();
         let path = self.path.clone();
-        // A write can hang in the kernel for as long as its device does, and nothing can end it:
-        // so it hangs in a thread of its own, and the fence goes on.
-        std::thread::spawn(move || tell.send(work(&path)));
-        match told.recv_timeout(RECORD) {
+        match bounded::within(RECORD, move || work(&path)) {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(error)) => Err(format!("{} cannot be written: {error}", self.path.display())),
-            Err(_) => Err(format!(
-                "{} did not take the record within {} s",
-                self.path.display(),
-                RECORD.as_secs()
-            )),
+            Err(undone) => Err(format!("{} did not take the record {undone}", self.path.display())),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! it calls is a noun of the field with a module of its own.
 
 pub mod acl;
+pub mod bounded;
 pub mod brake;
 pub mod clock;
 pub mod command;

@@ -107,7 +107,7 @@ impl Recorder {
         let now = BootClock.now();
         let time = wall_time();
         self.acts |= event == Event::Intent;
-        if self.may_be_counted(event, severe) {
+        if self.may_be_counted(event) {
             let passed =
                 self.flood.pass(Some(self.kind(event, result)), &self.known.boot, now, &time);
             self.ended.extend(passed.ended);
@@ -173,10 +173,11 @@ impl Recorder {
 
     /// Only what changes nothing: an answer, a refusal, an agent that left, or a request that failed
     /// before anything was touched.
-    const fn may_be_counted(&self, event: Event, severe: Severe) -> bool {
+    const fn may_be_counted(&self, event: Event) -> bool {
         match event {
-            Event::Answer | Event::Rehearsal | Event::Refused | Event::Note => !self.acts,
-            Event::Outcome => !self.acts && matches!(severe, Severe::Error),
+            Event::Answer | Event::Rehearsal | Event::Refused | Event::Note | Event::Outcome => {
+                !self.acts
+            }
             Event::Intent | Event::Start | Event::Closed | Event::Summary => false,
         }
     }

@@ -10,7 +10,8 @@ use nix::unistd::{read, write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 use xen_fence_protocol::{
-    Body, ClientLine, HostName, LineBuffer, MAX_CLIENT_LINE, Reply, RequestId, Version, WireError,
+    Body, ClientLine, HostName, LineBuffer, MAX_CLIENT_LINE, Note, Reply, RequestId, Version,
+    WireError,
 };
 
 /// An agent that does not take a reply within this is not waited for.
@@ -101,7 +102,9 @@ impl<'fd> Session<'fd> {
     pub fn say(&mut self, body: Body) {
         let broker = Version::parse(env!("CARGO_PKG_VERSION"));
         let Ok(broker) = broker else { return };
-        if self.deaf {
+        // Who has not asked hears no notes but that he may.
+        let is_note = matches!(&body, Body::Note { about, .. } if *about != Note::Listening);
+        if self.deaf || (is_note && self.id.is_none()) {
             return;
         }
         let reply = Reply { id: self.id, dom0: self.dom0.clone(), broker, body };
@@ -159,7 +162,7 @@ mod tests {
     use super::*;
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
-    use xen_fence_protocol::{Action, Request};
+    use xen_fence_protocol::{Action, Request, Text};
 
     const ID: &str = "00000000000000000000000000c0ffee";
     const SHORT: Duration = Duration::from_millis(20);
@@ -226,6 +229,23 @@ mod tests {
             let count = agent.read(&mut bytes).unwrap();
             let line = String::from_utf8_lossy(&bytes[..count]).into_owned();
             assert_eq!(line, format!("xen-fence/1 done {ID} xen1 {}\n", env!("CARGO_PKG_VERSION")));
+        });
+    }
+
+    #[test]
+    fn who_has_not_asked_hears_no_notes() {
+        with_agent(|session, agent| {
+            let note = || Body::Note { about: Note::Journal, text: Text::escaped("it is lost") };
+            session.say(note());
+            session.say(Body::Note { about: Note::Listening, text: Text::escaped("x") });
+            session.answers_to(RequestId::parse(ID).unwrap());
+            session.say(note());
+            let mut bytes = [0; 1024];
+            let count = agent.read(&mut bytes).unwrap();
+            let said = String::from_utf8_lossy(&bytes[..count]).into_owned();
+            assert!(said.starts_with("xen-fence/1 note - "), "{said}");
+            assert!(said.contains(&format!("xen-fence/1 note {ID} ")), "{said}");
+            assert_eq!(said.lines().count(), 2, "{said}");
         });
     }
 

@@ -17,8 +17,8 @@ const LATE: Duration = Duration::from_secs(3);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Standoff {
     id: RequestId,
-    /// Whether the agent may want the node to be left off here.
-    resets: bool,
+    /// Whether it kills: only then are several dom0s asked for it side by side.
+    kills: bool,
     go_by: Moment,
     /// It is over then, whatever is heard.
     in_all: Moment,
@@ -35,23 +35,31 @@ pub enum Next {
     /// Let go of the lock, and listen on, to refuse a late `go` as what it is.
     LetGo,
     /// The asker lives and means it.
-    Go {
-        /// Another dom0 powers the node on.
-        leave_off: bool,
-    },
+    Go(Then),
     /// The agent is gone; nothing was touched.
     Gone,
     /// Refuse it; nothing was touched.
     Refuse(Refusal, String),
 }
 
+/// What shall become of the node after the proof.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Then {
+    /// A reset powers it on: no other dom0 was asked.
+    Start,
+    /// It is left off here. The asker will ask to look again.
+    LeaveOff,
+    /// The asker will ask to look again, and a reset powers it on when it says so.
+    OnWord,
+}
+
 impl Standoff {
     /// `ready` has just been said in answer to a request that had been read at `asked_at`.
     #[must_use]
-    pub const fn new(id: RequestId, resets: bool, asked_at: Moment, now: Moment) -> Self {
+    pub const fn new(id: RequestId, kills: bool, asked_at: Moment, now: Moment) -> Self {
         Self {
             id,
-            resets,
+            kills,
             go_by: asked_at.after(GO_BY),
             in_all: now.after(WAIT_IN_ALL),
             silence: now.after(READY_SILENCE),
@@ -71,9 +79,12 @@ impl Standoff {
             return Self::too_late(heard);
         }
         match heard {
-            Heard::Line(ClientLine::Go(id)) if *id == self.id => self.go(false, now),
-            Heard::Line(ClientLine::GoOff(id)) if *id == self.id && self.resets => {
-                self.go(true, now)
+            Heard::Line(ClientLine::Go(id)) if *id == self.id => self.go(Then::Start, now),
+            Heard::Line(ClientLine::GoOff(id)) if *id == self.id && self.kills => {
+                self.go(Then::LeaveOff, now)
+            }
+            Heard::Line(ClientLine::GoLater(id)) if *id == self.id && self.kills => {
+                self.go(Then::OnWord, now)
             }
             Heard::Line(ClientLine::Wait(id)) if *id == self.id && now <= self.until() => {
                 self.silence = now.after(READY_SILENCE);
@@ -90,7 +101,7 @@ impl Standoff {
         }
     }
 
-    fn go(&mut self, leave_off: bool, now: Moment) -> Next {
+    fn go(&mut self, then: Then, now: Moment) -> Next {
         if now > self.until() {
             // It was on its way while nobody looked at the clock.
             return late("the time for it was over when it was read");
@@ -98,7 +109,7 @@ impl Standoff {
         if now > self.go_by {
             return late(&format!("it came more than {} s after the request", GO_BY.as_secs()));
         }
-        Next::Go { leave_off }
+        Next::Go(then)
     }
 
     fn let_go(&mut self, now: Moment) -> Next {
@@ -109,7 +120,9 @@ impl Standoff {
     }
 
     fn too_late(heard: &Heard) -> Next {
-        if let Heard::Line(ClientLine::Go(_) | ClientLine::GoOff(_)) = heard {
+        if let Heard::Line(ClientLine::Go(_) | ClientLine::GoOff(_) | ClientLine::GoLater(_)) =
+            heard
+        {
             return late("the cluster's lock had been let go, because nothing was heard in time");
         }
         let text = format!(
@@ -151,7 +164,7 @@ mod tests {
     fn reason(next: Next) -> Refusal {
         match next {
             Next::Refuse(reason, _) => reason,
-            next @ (Next::Listen | Next::LetGo | Next::Go { .. } | Next::Gone) => {
+            next @ (Next::Listen | Next::LetGo | Next::Go(_) | Next::Gone) => {
                 panic!("{next:?}")
             }
         }
@@ -159,11 +172,18 @@ mod tests {
 
     #[test]
     fn go_of_the_same_request_in_time_is_all_that_kills() {
-        assert_eq!(fresh().hear(&line(ClientLine::Go(ID)), at(1)), Next::Go { leave_off: false });
-        assert_eq!(fresh().hear(&line(ClientLine::GoOff(ID)), at(1)), Next::Go { leave_off: true });
+        for (go, then) in [
+            (ClientLine::Go(ID), Then::Start),
+            (ClientLine::GoOff(ID), Then::LeaveOff),
+            (ClientLine::GoLater(ID), Then::OnWord),
+        ] {
+            assert_eq!(fresh().hear(&line(go), at(1)), Next::Go(then));
+        }
         for heard in [
             line(ClientLine::Go(OTHER)),
             line(ClientLine::GoOff(OTHER)),
+            line(ClientLine::GoLater(OTHER)),
+            line(ClientLine::Start(ID)),
             line(ClientLine::Wait(OTHER)),
             line(ClientLine::Look(ID)),
             Heard::Malformed(WireError::Empty),
@@ -172,6 +192,8 @@ mod tests {
         }
         let mut on = Standoff::new(ID, false, at(0), at(0));
         assert_eq!(reason(on.hear(&line(ClientLine::GoOff(ID)), at(1))), Refusal::Malformed);
+        let mut on = Standoff::new(ID, false, at(0), at(0));
+        assert_eq!(reason(on.hear(&line(ClientLine::GoLater(ID)), at(1))), Refusal::Malformed);
         assert_eq!(fresh().hear(&Heard::Gone, at(1)), Next::Gone);
     }
 

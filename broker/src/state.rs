@@ -18,6 +18,9 @@ use xen_fence_protocol::{NodeName, RequestId};
 /// How long a broker waits for another to write the file; each takes a moment.
 const PATIENCE: Duration = Duration::from_millis(500);
 
+/// So many requests are remembered to have been answered with one fence; a cluster has fewer nodes.
+const MOST_JOINED: usize = 64;
+
 /// How far a fence has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -45,6 +48,9 @@ pub struct Fence {
     /// When the node ran again after it, in milliseconds since boot, if it does.
     #[serde(default)]
     pub started_ms: Option<u64>,
+    /// Other requests that were answered with it: their retries are answered with it, too.
+    #[serde(default)]
+    pub joined: Vec<String>,
     /// The broker's process number.
     pub pid: i32,
     /// The broker's start, in the kernel's ticks.
@@ -82,10 +88,11 @@ impl Remembered {
 }
 
 impl Fence {
-    /// Whether this fence belongs to a request.
+    /// Whether this fence is what a request came to.
     #[must_use]
     pub fn is_of(&self, id: RequestId) -> bool {
-        self.request == id.to_string()
+        let id = id.to_string();
+        self.request == id || self.joined.contains(&id)
     }
 
     /// The broker that carries it out.
@@ -138,6 +145,46 @@ impl State {
         })
     }
 
+    /// Remembers that another request was answered with the last fence of a node, and whether it
+    /// powers the node on.
+    ///
+    /// # Errors
+    /// A sentence that names the file.
+    pub fn is_joined(
+        &self,
+        node: &NodeName,
+        fence: &Fence,
+        (request, starts): (RequestId, bool),
+        clock: &dyn Clock,
+    ) -> Result<(), String> {
+        self.change(clock, |fences| {
+            let last = fences.get_mut(&node.lower());
+            if let Some(last) = last.filter(|last| last.request == fence.request) {
+                last.restarts |= starts;
+                if !last.is_of(request) && last.joined.len() < MOST_JOINED {
+                    last.joined.push(request.to_string());
+                }
+            }
+        })
+    }
+
+    /// Remembers that the node was left off after all, if its last fence was by this request.
+    ///
+    /// # Errors
+    /// A sentence that names the file.
+    pub fn is_left_off(
+        &self,
+        node: &NodeName,
+        request: RequestId,
+        clock: &dyn Clock,
+    ) -> Result<(), String> {
+        self.change(clock, |fences| {
+            if let Some(fence) = fences.get_mut(&node.lower()).filter(|last| last.is_of(request)) {
+                fence.restarts = false;
+            }
+        })
+    }
+
     fn change(
         &self,
         clock: &dyn Clock,
@@ -185,6 +232,7 @@ mod tests {
             phase: Phase::Fenced,
             at_ms: 5,
             started_ms: None,
+            joined: Vec::new(),
             pid: 1,
             started: 2,
         }

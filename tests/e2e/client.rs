@@ -34,7 +34,11 @@ impl Client {
 
     /// The next line, without its version and id; nothing if none comes in this time.
     pub(crate) fn hear_within(&self, time: Duration) -> Option<String> {
-        let line = self.lines.recv_timeout(time).ok()?;
+        let mut line = self.lines.recv_timeout(time).ok()?;
+        // That it runs, which is said before a request and without an id.
+        if line.starts_with("xen-fence/1 note - ") && line.contains(" listening ") {
+            line = self.lines.recv_timeout(time).ok()?;
+        }
         let mut fields = line.splitn(4, ' ');
         let (version, word) = (fields.next(), fields.next());
         assert_eq!(version, Some("xen-fence/1"), "{line}");
@@ -52,6 +56,11 @@ impl Client {
                 return line;
             }
         }
+    }
+
+    /// Whether the session has ended. Lines that came before may still have to be heard.
+    pub(crate) fn is_over(&mut self) -> bool {
+        !self.session.is_running()
     }
 
     /// Asks for this, and hears that the broker is ready for it.

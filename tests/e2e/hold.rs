@@ -269,8 +269,7 @@ fn a_reset_of_a_held_node_that_is_off_is_looked_at_again_before_it_is_left_off()
     let _ = dom0.on(&["xl", "destroy", "alpha-node2"]).exits(0);
     let _ = hold(&dom0, "");
     let mut client = Client::ready(&dom0, "node1", 0x7f, "reset node2");
-    client.say("go", "");
-    client.say("wait", "");
+    client.say("go-off", "");
     let absent = client.hears("fenced");
     assert!(absent.ends_with("node2 absent"), "{absent}");
     client.say("look", "");

@@ -12,6 +12,7 @@ fn files_are_roots_and_nobody_elses_to_write() {
         ("/usr/sbin/xen-fence-broker", 0o755),
         ("/usr/sbin/xen-fence-admin", 0o755),
         ("/usr/lib/xen-fence/xen-fence-launcher", 0o755),
+        ("/usr/lib/xen-fence/xen-fence-keys", 0o755),
         ("/etc/xen-fence/clusters.d", 0o750),
         ("/var/lib/xen-fence", 0o700),
         ("/var/lib/xen-fence/journal", 0o700),
@@ -37,15 +38,22 @@ fn sudo_accepts_the_rule() {
 #[test]
 fn sshd_accepts_both_configurations() {
     let dom0 = two_clusters().raise().unwrap();
-    for file in ["/etc/ssh/sshd_config", "/etc/xen-fence/sshd_config"] {
+    let from_files = ["authorizedkeysfile /etc/xen-fence/keys/%u", "authorizedkeyscommand none"];
+    let from_program = [
+        "authorizedkeysfile none",
+        "authorizedkeyscommand /usr/lib/xen-fence/xen-fence-keys 64 %u %u",
+    ];
+    for (file, keys) in
+        [("/etc/ssh/sshd_config", from_files), ("/etc/xen-fence/sshd_config", from_program)]
+    {
         let _ = dom0.on(&["/usr/sbin/sshd", "-t", "-f", file]).exits(0);
         let who = "user=fence-alpha,host=node1,addr=10.77.0.11";
         let seen = dom0.on(&["/usr/sbin/sshd", "-T", "-C", who, "-f", file]).exits(0);
         let settings = seen.stdout.to_lowercase();
         for wanted in [
-            "authorizedkeysfile /etc/xen-fence/keys/%u",
+            keys[0],
+            keys[1],
             "authenticationmethods publickey",
-            "authorizedkeyscommand none",
             "disableforwarding yes",
             "permittty no",
         ] {

@@ -115,9 +115,8 @@ fn as_by_hand(dom0: &Dom0) {
 fn apart_from_who_started_it(dom0: &Dom0) {
     long_after(dom0);
     let mut client = Client::ready(dom0, "node1", 0xf1, "reset node2");
-    client.say("go", "");
     // It will look again, so the broker stays.
-    client.say("wait", "");
+    client.say("go-later", "");
     let _ = client.hears("fenced");
     let serving = brokers(dom0).pop().unwrap();
     let sshd = dom0.process(serving.parent).unwrap();
@@ -125,6 +124,7 @@ fn apart_from_who_started_it(dom0: &Dom0) {
     let others = [serving.pid, sshd.pid].map(|pid| (groups(dom0, pid), session(dom0, pid)));
     client.say("look", "");
     let _ = client.hears("seen");
+    client.say("start", "");
     let _ = client.hears("started");
     let xl = dom0.process(monitor(dom0)).unwrap();
     let init = dom0.domain_init(dom0.node("alpha", "node2")).unwrap();

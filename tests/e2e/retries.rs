@@ -40,6 +40,11 @@ fn the_next_process_joins_what_a_killed_one_began() {
     let booted = dom0.domid("alpha", "node2");
     assert_eq!(kills(&dom0), before + 1);
 
+    let nobody = ["reset", "node2", "--dom0", "fence-alpha@xen1:1", "--timeout", "2"];
+    let nobody = ask(&dom0, "alpha", "node1", &nobody);
+    assert_ne!(nobody.code, 0);
+    let _ = nobody.saying("node2 may be dead by that one");
+
     std::thread::sleep(LATER);
     let again = ask(&dom0, "alpha", "node1", &["-v", "reset", "node2"]).exits(0);
     let _ = again.saying("asking again as").saying("(joined)");

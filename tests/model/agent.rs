@@ -125,7 +125,10 @@ impl World {
             } else {
                 self.says(state, key, up);
             }
-            if place == 0 && matches!(up, Up::Go | Up::GoOff) && !self.has(Rule::FirstConfirms) {
+            if place == 0
+                && matches!(up, Up::Go | Up::GoOff | Up::GoLater)
+                && !self.has(Rule::FirstConfirms)
+            {
                 self.happens(state, node, Happens::Reply(0, Down::Going));
             }
         }
@@ -170,9 +173,8 @@ impl World {
         if up == Up::Request {
             *link = Link { stage: Stage::Accepted, id, accepted, ..Link::default() };
         }
-        let announces = up == Up::Wait && link.said_go && !self.has(Rule::LookAnnounced);
-        let is_go = matches!(up, Up::Go | Up::GoOff);
-        if link.up_end != UpEnd::Open || link.stage == Stage::None || announces {
+        let is_go = matches!(up, Up::Go | Up::GoOff | Up::GoLater);
+        if link.up_end != UpEnd::Open || link.stage == Stage::None {
             return;
         }
         link.said_go |= is_go;

@@ -48,9 +48,6 @@ const QUIET: Bounds = Bounds {
     known: &[],
 };
 
-/// docs/testing.md says why.
-const TWICE: &[&str] = &["a node runs once"];
-
 /// Small ones: on these each rule is left out.
 pub fn small() -> Vec<Bounds> {
     let one = Bounds { good_day: false, ..QUIET };
@@ -109,7 +106,6 @@ pub fn small() -> Vec<Bounds> {
             ..one
         },
         Bounds {
-            known: TWICE,
             name: "two hosts, reset by one, a migration",
             asks: only(Action::Reset),
             homes: [0, 0],
@@ -125,7 +121,6 @@ pub fn small() -> Vec<Bounds> {
             ..two
         },
         Bounds {
-            known: TWICE,
             name: "two hosts, reset by one, a migration, a retry",
             asks: only(Action::Reset),
             homes: [0, 0],
@@ -215,7 +210,6 @@ pub fn large() -> Vec<Bounds> {
             ..two
         },
         Bounds {
-            known: TWICE,
             name: "two hosts, reset by one, a migration, faults, retries",
             asks: only(Action::Reset),
             homes: [0, 0],

@@ -1,7 +1,7 @@
 //! The broker's side: what is around its [`Standoff`](xen_fence_broker::standoff::Standoff), in the
 //! order of `broker/src/serve/kill.rs`.
 
-use crate::link::{Link, Saw, Stage, UpEnd};
+use crate::link::{Heed, Link, Saw, Stage, UpEnd};
 use crate::machines::{Down, Follows, Hears, Up, request_id};
 use crate::rules::{Rule, promise};
 use crate::state::{Key, Record, State};
@@ -56,12 +56,14 @@ impl World {
             Stage::Again => {}
             Stage::Fenced => {
                 let word = link.heard();
-                if matches!(word, Some(Up::Look | Up::Wait)) {
+                let expected = if link.looked { Up::Start } else { Up::Look };
+                let listens = link.then != Heed::Alone;
+                if listens && word.is_some_and(|word| word == expected || word == Up::Wait) {
                     steps.push(Step::LooksAgain(key));
                 }
                 if is_over(link)
                     || silent
-                    || word.is_some_and(|word| !matches!(word, Up::Look | Up::Wait))
+                    || word.is_some_and(|word| word != expected && word != Up::Wait)
                 {
                     steps.push(Step::GoesOn(key));
                 }
@@ -110,7 +112,7 @@ impl World {
                 if !is_over(link) && link.up_end == UpEnd::Open {
                     spend(&mut state.left.silences);
                 }
-                self.goes_on(state, key);
+                self.goes_on(state, key, false);
             }
             Step::PowersOn(key) => self.powers_on(state, key),
             _ => unreachable!("not the broker's"),
@@ -148,7 +150,10 @@ impl World {
             at: moment(link.asked),
             lives: saw != Saw::Nothing,
             // Without the rule, each domain counts as powered on by the fence before.
+            comes: false,
             starting: starting || !self.has(Rule::AstrayRefused),
+            // A power-on is one step here.
+            cut_short: false,
             now: moment(state.now(key.host)).after(late),
         };
         let join = match earlier(&asked, fence(last).as_ref()) {
@@ -170,7 +175,7 @@ impl World {
         (link.stage, link.standoff, link.saw, link.join) = (Stage::Ready, standoff, saw, join);
         state.hosts[usize::from(key.host)].lock = Some(key);
         if !self.has(Rule::GoAwaited) {
-            self.goes(state, key, false);
+            self.goes(state, key, Heed::Alone);
         }
     }
 
@@ -192,12 +197,19 @@ impl World {
         match follows {
             Follows::Listen => {}
             Follows::LetGo => self.lets_go(state, key),
-            Follows::Go => self.goes(state, key, false),
-            Follows::GoOff => self.goes(state, key, true),
+            Follows::Go(then) => self.goes(state, key, then.into()),
             Follows::Gone => self.broker_ends(state, key),
             Follows::Refuse(Down::LateGo) if !self.has(Rule::LateGoRefused) => {
-                let leave_off = matches!(hears, Hears::InTime(Up::GoOff) | Hears::Late(Up::GoOff));
-                self.goes(state, key, leave_off);
+                let (Hears::InTime(word) | Hears::Late(word)) = hears else { unreachable!() };
+                self.goes(
+                    state,
+                    key,
+                    match word {
+                        Up::GoOff => Heed::LeaveOff,
+                        Up::GoLater => Heed::OnWord,
+                        _ => Heed::Alone,
+                    },
+                );
             }
             Follows::Refuse(reason) => self.refuses(state, key, reason),
         }
@@ -229,7 +241,7 @@ impl World {
 
 /// A broker that has said `fenced` waits for nothing more.
 fn is_over(link: &Link) -> bool {
-    link.up.is_empty() && (link.up_end == UpEnd::Fin || !link.waits)
+    link.up.is_empty() && link.up_end == UpEnd::Fin || link.then == Heed::Alone
 }
 
 fn moment(rank: u8) -> Moment {
@@ -245,6 +257,7 @@ fn fence(record: &Record) -> Option<Fence> {
         phase: record.phase?,
         at_ms: millis(record.at),
         started_ms: Some(millis(record.started)).filter(|at| *at > 0),
+        joined: Vec::new(),
         pid: 1,
         started: 1,
     })

@@ -1,6 +1,6 @@
 //! The broker from `go` on, in the order of `broker/src/serve/kill.rs`.
 
-use crate::link::{Link, Saw, Stage};
+use crate::link::{Heed, Link, Saw, Stage};
 use crate::machines::{Down, Up};
 use crate::rules::{Rule, promise};
 use crate::state::{Key, Record, State};
@@ -10,10 +10,11 @@ use xen_fence_protocol::Action;
 
 impl World {
     /// `go`: joins an earlier fence, or writes down that the kill begins.
-    pub fn goes(&self, state: &mut State, key: Key, leave_off: bool) {
+    pub fn goes(&self, state: &mut State, key: Key, then: Heed) {
         let target = usize::from(1 - key.node);
         let link = *state.link(key);
-        let powers_on = self.action(link.id) == Action::Reset && !leave_off;
+        let powers_on = self.action(link.id) == Action::Reset && then != Heed::LeaveOff;
+        state.link_mut(key).then = then;
         if self.bounds.hosts > 1 {
             state.link_mut(key).say(Down::Going);
         }
@@ -48,7 +49,7 @@ impl World {
         let anew = (called_off || link.saw == Saw::Nothing) && self.has(Rule::AbsenceSeenAfterGo);
         let saw = if anew { look(state, 1 - key.node, key.host) } else { link.saw };
         let link = state.link_mut(key);
-        (link.stage, link.saw, link.leave_off) = (Stage::Killing, saw, leave_off);
+        (link.stage, link.saw) = (Stage::Killing, saw);
         link.standoff = 0;
         if !self.has(Rule::LockUntilDead) {
             self.lets_go(state, key);
@@ -133,21 +134,37 @@ impl World {
         let word = link.heard();
         link.up.pop();
         if word == Some(Up::Wait) {
-            link.waits = true;
             return;
+        }
+        if link.looked {
+            return self.goes_on(state, key, true);
         }
         link.say(match saw {
             Saw::Node | Saw::Shell => Down::SeenOn,
             Saw::Nothing if plan.is_none() || plan == Some(key) => Down::SeenOff,
             Saw::Nothing => Down::SeenUnknown,
         });
-        self.goes_on(state, key);
+        if plan == Some(key) && self.has(Rule::StartOnWord) {
+            link.looked = true;
+        } else {
+            self.goes_on(state, key, true);
+        }
     }
 
     /// What is left is the power-on, if one is planned.
-    pub fn goes_on(&self, state: &mut State, key: Key) {
-        let plans = &state.hosts[usize::from(key.host)].plans;
-        if plans[usize::from(1 - key.node)] == Some(key) {
+    pub fn goes_on(&self, state: &mut State, key: Key, told: bool) {
+        let (target, id) = (usize::from(1 - key.node), state.link(key).id);
+        let may = told || state.link(key).then == Heed::Alone || !self.has(Rule::StartOnWord);
+        let host = &mut state.hosts[usize::from(key.host)];
+        let planned = host.plans[target] == Some(key);
+        if planned && !may {
+            host.plans[target] = None;
+            let record = &mut host.records[target];
+            if record.id == id {
+                record.restarts = false;
+            }
+        }
+        if planned && may {
             let link = state.link_mut(key);
             *link = Link {
                 stage: Stage::Starting,

@@ -4,6 +4,7 @@
 //! how long a word takes is open.
 
 use crate::machines::{Down, Up};
+use xen_fence_broker::standoff::Then;
 
 /// One session, with the broker at its end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -25,11 +26,12 @@ pub struct Link {
     pub join: Option<bool>,
     /// What the listing showed before `ready`, or at `go`.
     pub saw: Saw,
-    pub leave_off: bool,
+    /// Which go was heard; a plain one at first.
+    pub then: Heed,
     pub killed_node: bool,
     pub killed_shell: bool,
-    /// The agent announced that it will ask to look again.
-    pub waits: bool,
+    /// It has looked again, and waits to be told to power the node on.
+    pub looked: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -75,6 +77,25 @@ pub enum DownEnd {
     Deaf,
 }
 
+/// [`Then`], with a value to begin with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Heed {
+    #[default]
+    Alone,
+    LeaveOff,
+    OnWord,
+}
+
+impl From<Then> for Heed {
+    fn from(then: Then) -> Self {
+        match then {
+            Then::Start => Self::Alone,
+            Then::LeaveOff => Self::LeaveOff,
+            Then::OnWord => Self::OnWord,
+        }
+    }
+}
+
 /// What a listing shows of the node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Saw {
@@ -114,7 +135,7 @@ impl std::fmt::Debug for Queue {
     }
 }
 
-const UPS: [Up; 5] = [Up::Request, Up::Wait, Up::Go, Up::GoOff, Up::Look];
+const UPS: [Up; 7] = [Up::Request, Up::Wait, Up::Go, Up::GoOff, Up::GoLater, Up::Look, Up::Start];
 const DOWNS: [Down; 15] = [
     Down::ReadyOn,
     Down::ReadyOff,

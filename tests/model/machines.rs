@@ -9,7 +9,7 @@ use std::sync::RwLock;
 use std::time::Duration;
 use xen_fence_broker::clock::Moment;
 use xen_fence_broker::session::Heard;
-use xen_fence_broker::standoff::{Next, Standoff};
+use xen_fence_broker::standoff::{Next, Standoff, Then};
 use xen_fence_protocol::{
     Action, Asker, Body, ClientLine, Event, Failure, Hold, How, NodeName, Outcome, Power, Refusal,
     Request, RequestId, Round, Standing, Text, Why,
@@ -23,7 +23,9 @@ pub enum Up {
     Wait,
     Go,
     GoOff,
+    GoLater,
     Look,
+    Start,
 }
 
 /// What a broker says; what nothing follows from is left out.
@@ -69,8 +71,7 @@ pub enum Hears {
 pub enum Follows {
     Listen,
     LetGo,
-    Go,
-    GoOff,
+    Go(Then),
     Gone,
     Refuse(Down),
 }
@@ -174,7 +175,7 @@ impl Machines {
     /// `ready` has been said just now, in answer to a request that was read just now.
     pub fn standoff(&self, id: u8, action: Action) -> u16 {
         let now = Moment::since_boot(Duration::ZERO);
-        let standoff = Standoff::new(request_id(id), action == Action::Reset, now, now);
+        let standoff = Standoff::new(request_id(id), action.kills(), now, now);
         self.0.write().unwrap().standoffs.of(standoff)
     }
 
@@ -196,8 +197,7 @@ impl Machines {
         let follows = match machine.hear(&heard, now) {
             Next::Listen => Follows::Listen,
             Next::LetGo => Follows::LetGo,
-            Next::Go { leave_off: false } => Follows::Go,
-            Next::Go { leave_off: true } => Follows::GoOff,
+            Next::Go(then) => Follows::Go(then),
             Next::Gone => Follows::Gone,
             Next::Refuse(Refusal::LateGo, _) => Follows::Refuse(Down::LateGo),
             Next::Refuse(Refusal::NoGo, _) => Follows::Refuse(Down::NoGo),
@@ -224,7 +224,9 @@ fn up(line: &ClientLine) -> Up {
         ClientLine::Wait(_) => Up::Wait,
         ClientLine::Go(_) => Up::Go,
         ClientLine::GoOff(_) => Up::GoOff,
+        ClientLine::GoLater(_) => Up::GoLater,
         ClientLine::Look(_) => Up::Look,
+        ClientLine::Start(_) => Up::Start,
     }
 }
 
@@ -235,7 +237,9 @@ fn line(up: Up, id: u8) -> Heard {
         Up::Wait => ClientLine::Wait(id),
         Up::Go => ClientLine::Go(id),
         Up::GoOff => ClientLine::GoOff(id),
+        Up::GoLater => ClientLine::GoLater(id),
         Up::Look => ClientLine::Look(id),
+        Up::Start => ClientLine::Start(id),
     })
 }
 

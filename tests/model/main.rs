@@ -33,7 +33,7 @@ const LEFT_OUT: [(&[Rule], &str); 17] = [
     (&[Rule::GoWhenAllReady], "never both"),
     (&[Rule::FirstConfirms], "never both"),
     (&[Rule::SecondLook], "fenced is dead"),
-    (&[Rule::LookAnnounced], "never none"),
+    (&[Rule::StartOnWord], "a node runs once"),
     (&[Rule::ProofAwaited], "one request, one kill"),
     (&[Rule::AbsenceSeenAfterGo], "fenced is dead"),
     (&[Rule::CalledOff], "off stays off"),

@@ -25,8 +25,8 @@ pub enum Rule {
     FirstConfirms,
     /// After the proofs all look again.
     SecondLook,
-    /// That the agent will ask to look again is announced.
-    LookAnnounced,
+    /// With several hosts the node is powered on when the agent says that all agree.
+    StartOnWord,
     /// Nobody is served while the node's death is being proven.
     ProofAwaited,
     /// What was absent before `ready` is looked for again after `go`.

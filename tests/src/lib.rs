@@ -3,6 +3,7 @@
 
 mod error;
 pub mod lab;
+pub mod noise;
 mod running;
 pub mod series;
 pub mod stand_in;

@@ -46,10 +46,11 @@ pub fn table(title: &str, series: &[Series], wanted: impl Fn(&str) -> bool) {
     if !title.is_empty() {
         println!("{title}");
     }
-    println!("{:>9} {:>9} {:>9}", "median ms", "min", "p90");
+    println!("{:>9} {:>9} {:>9} {:>9}", "median ms", "min", "p90", "max");
     for one in series.iter().filter(|one| wanted(&one.name)) {
         let name = one.name.trim_start_matches("agent: ");
-        println!("{:>9.1} {:>9.1} {:>9.1}  {name}", one.median(), one.at(0.0), one.at(0.9));
+        let [median, min, p90, max] = [0.5, 0.0, 0.9, 1.0].map(|share| one.at(share));
+        println!("{median:>9.1} {min:>9.1} {p90:>9.1} {max:>9.1}  {name}");
     }
 }
 
@@ -57,12 +58,18 @@ pub fn table(title: &str, series: &[Series], wanted: impl Fn(&str) -> bool) {
 #[must_use]
 pub fn broker(journal: &[Value]) -> Vec<Series> {
     let mut series: Vec<Series> = Vec::new();
+    let mut gap = Series::new("(from go to the start of xl destroy: promise 6)");
     for record in journal {
         let off = record["event"] == "outcome" && record["action"] == "off";
-        let mut before = 0.0;
+        let (mut before, mut go) = (0.0, 0.0);
         for phase in record["phases"].as_array().into_iter().flatten().filter(|_| off) {
             let name = phase[0].as_str().unwrap_or_default();
             let at = phase[1].as_f64().unwrap_or_default() / 1000.0;
+            match name {
+                "go" => go = at,
+                "aimed" => gap.millis.push(at - go),
+                _ => {}
+            }
             let position = series.iter().position(|one| one.name == name);
             let position = position.unwrap_or_else(|| {
                 series.push(Series::new(name));
@@ -72,5 +79,6 @@ pub fn broker(journal: &[Value]) -> Vec<Series> {
             before = at;
         }
     }
+    series.push(gap);
     series
 }

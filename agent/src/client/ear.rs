@@ -71,7 +71,8 @@ impl<'a> Ear<'a> {
             return Err(self.garbage("it has too many lines"));
         }
         let reply = Reply::decode(&line).map_err(|error| self.garbage(&error.to_string()))?;
-        // A refusal of a line that could not be read carries no id, and no node is fenced by it.
+        // What is said before a line was read, or of one that could not be, carries no id, and no
+        // node is fenced by it.
         if reply.id.is_some_and(|id| id != self.terms.request.id()) {
             return Err(self.garbage("it answers another request"));
         }
@@ -96,8 +97,8 @@ impl<'a> Ear<'a> {
                 course.tell(&said);
                 self.waiting_for = Some(said);
             }
-            // It is for those who have several dom0s to tell.
-            Note::Going => {}
+            // They are for those who have several dom0s to tell.
+            Note::Going | Note::Listening => return,
             // Said with `ready`, or with the refusal that comes of it.
             Note::Hold
                 if self.stage == Stage::Untouched && self.terms.request.action().waits_for_go() => {
@@ -201,8 +202,10 @@ impl<'a> Ear<'a> {
             )
             .hint(
                 "no broker has spoken: sudo, which starts it, waits for syslog, PAM or the name \
-                     service as sshd does; or the toolstack or the cluster's lock keeps it waiting",
+                 service as sshd does",
             ),
+            (Stage::Untouched, Kind::TimedOut) => Error::new(kind, self.untouched(&message))
+                .hint("its broker runs: the toolstack or the cluster's lock keeps it waiting"),
             (Stage::Untouched, kind) => {
                 Error::new(kind, self.untouched(&message)).retry(match broken {
                     Broken::TimedOut => Retry::Never,

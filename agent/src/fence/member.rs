@@ -5,7 +5,7 @@ use crate::course::Course;
 use crate::error::Error;
 use crate::phase::Phase;
 use crate::transport::{Broken, Moved, Over, Side};
-use xen_fence_protocol::{Asker, Body, ClientLine, How, Power};
+use xen_fence_protocol::{Asker, Body, ClientLine, How, Note, Power};
 
 /// One dom0.
 pub(super) struct Member<'a> {
@@ -24,6 +24,8 @@ pub(super) struct Member<'a> {
     pub(super) start: Option<Body>,
     /// What stands against it.
     pub(super) error: Option<Error>,
+    /// Its broker runs.
+    pub(super) listens: bool,
     over: bool,
 }
 
@@ -74,6 +76,7 @@ impl<'a> Member<'a> {
             last: None,
             start: None,
             error: None,
+            listens: false,
             over: false,
         }
     }
@@ -81,15 +84,12 @@ impl<'a> Member<'a> {
     /// Says a line.
     pub(super) fn say(&mut self, line: &ClientLine) {
         match line {
-            ClientLine::Request(_) => {
-                self.course.begin(Phase::Channel);
-                self.stands = Stands::Asked;
-            }
-            ClientLine::Go(_) | ClientLine::GoOff(_) => {
+            ClientLine::Request(_) => self.stands = Stands::Asked,
+            ClientLine::Go(_) | ClientLine::GoOff(_) | ClientLine::GoLater(_) => {
                 self.course.begin(Phase::Proof);
                 self.stands = Stands::Gone;
             }
-            ClientLine::Wait(_) | ClientLine::Look(_) => {}
+            ClientLine::Wait(_) | ClientLine::Look(_) | ClientLine::Start(_) => {}
         }
         self.side.say(&line.to_string());
     }
@@ -167,6 +167,7 @@ impl<'a> Member<'a> {
                 self.is_out(Stands::Against);
                 self.error = self.error.take().or_else(|| self.ear.is_no(&body));
             }
+            Body::Note { about: Note::Listening, .. } => self.listens = true,
             Body::Ready { .. }
             | Body::Note { .. }
             | Body::Fenced { .. }

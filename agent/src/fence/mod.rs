@@ -68,10 +68,10 @@ pub(crate) fn fence(
             leave_out(&mut targets, &missing.way.endpoint);
             left_out.push(absent(ask, missing));
         }
-        let joined: Vec<Joined> = gathered.parties.into_iter().map(Joined::of).collect();
+        let joined = gathered.parties.into_iter().map(|party| Joined::of(party, &targets));
         let (request, begun, kept) = (ask.request, ask.begun, ask.kept);
         let terms = Terms { request, begun, go_by: GO_BY, deadline, kept };
-        let mut rounded = one_round(joined, &terms, several, &mut BootClock, watch);
+        let mut rounded = one_round(joined.collect(), &terms, several, &mut BootClock, watch);
         for answer in &mut rounded.answers {
             answer.attempts = answer.attempts.max(attempts);
         }
@@ -82,7 +82,11 @@ pub(crate) fn fence(
         if let Some(out) = &rounded.can_be_left_out
             && leave_out(&mut targets, out)
         {
-            left_out.extend(rounded.answers.into_iter().filter(|one| one.endpoint == *out));
+            let out = rounded.answers.into_iter().filter(|one| one.endpoint == *out);
+            left_out.extend(out.map(|mut one| {
+                one.end = one.end.and(Err(error.clone()));
+                one
+            }));
             continue;
         }
         let error = still_unknown(error, &unknown, ask);
@@ -111,11 +115,15 @@ fn leave_out(targets: &mut Vec<Target>, endpoint: &Endpoint) -> bool {
 struct Joined {
     way: Way,
     side: Box<dyn Side>,
+    /// Whether the node can run there.
+    home: bool,
 }
 
 impl Joined {
-    fn of(party: Party) -> Self {
-        Self { way: party.way, side: Box::new(party.ssh.wait_for_word()) }
+    fn of(party: Party, targets: &[Target]) -> Self {
+        let is_it = |target: &&Target| target.ways().any(|way| *way == party.way.endpoint);
+        let home = targets.iter().find(is_it).is_none_or(|target| target.needed);
+        Self { way: party.way, side: Box::new(party.ssh.side()), home }
     }
 }
 
@@ -136,6 +144,7 @@ fn one_round(
     pace: &mut dyn Pace,
     watch: &mut dyn Watch,
 ) -> Rounded {
+    let homes: Vec<bool> = joined.iter().map(|one| one.home).collect();
     let (mut ways, mut sides): (Vec<Way>, Vec<Box<dyn Side>>) =
         joined.into_iter().map(|one| (one.way, one.side)).unzip();
     let name = |way: &Way| several.then(|| way.endpoint.to_string());
@@ -164,6 +173,9 @@ fn one_round(
         }
     };
     let mut driver = Driver::new(&mut members, terms, pace, &mut tell);
+    for (host, _) in homes.iter().enumerate().filter(|(_, home)| !**home) {
+        driver.round.cannot_run_on(host);
+    }
     let end = driver.hold();
     let (has_gone, starter) = (driver.round.has_gone(), driver.round.starter());
     let fenced = end == End::Over(Outcome::Fenced);
@@ -174,21 +186,22 @@ fn one_round(
         Start::NotAsked
     };
     tell();
-    let why = match end {
-        End::Over(Outcome::Untouched(why) | Outcome::Unknown(why)) => Some(why),
-        End::Over(Outcome::Fenced) | End::Again => None,
+    let out = match end {
+        End::Over(Outcome::Untouched(why)) => {
+            culprit(why).filter(|host| can_do_without(why, members.get(*host)))
+        }
+        End::Again(awaited) => awaited,
+        End::Over(Outcome::Fenced | Outcome::Unknown(_)) => None,
     };
     let error = match end {
         End::Over(Outcome::Fenced) => None,
-        End::Again => Some(words::again(terms.request, &members)),
+        End::Again(awaited) => Some(words::again(awaited, &members)),
         End::Over(Outcome::Untouched(why)) => Some(words::untouched(why, &members)),
         End::Over(Outcome::Unknown(why)) => {
             settle(&members, terms);
             Some(words::unknown(why, &members))
         }
     };
-    let out = why.filter(|_| !has_gone).and_then(|why| Some((why, culprit(why)?)));
-    let out = out.filter(|(why, host)| can_do_without(*why, members.get(*host)));
     let ends: Vec<_> = members
         .into_iter()
         .enumerate()
@@ -206,7 +219,7 @@ fn one_round(
             (stands, member.course.finish(), end)
         })
         .collect();
-    let can_be_left_out = out.and_then(|(_, host)| ways.get(host)).map(|way| way.endpoint.clone());
+    let can_be_left_out = out.and_then(|host| ways.get(host)).map(|way| way.endpoint.clone());
     let answers = ways
         .drain(..)
         .zip(tolds)

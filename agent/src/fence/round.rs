@@ -9,14 +9,15 @@ use crate::phase::Phase;
 use crate::transport::{Broken, Pace, Side};
 use std::time::Duration;
 use xen_fence_protocol::{
-    Action, Asker, Body, Event, Failure, How, Note, Outcome, Round, Standing, WAIT_EVERY, Why,
+    Action, Asker, Body, Event, Failure, How, LISTENING_BY, Note, Outcome, Round, Standing,
+    WAIT_EVERY, Why,
 };
 
 /// What a round came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// A new round has to begin.
-    Again,
+    /// A new round has to begin; the number is that of the dom0 that kept the others waiting.
+    Again(Option<usize>),
     /// It is over.
     Over(Outcome),
 }
@@ -45,23 +46,62 @@ impl<'a, 'm> Driver<'a, 'm> {
 
     /// Holds the round.
     pub(super) fn hold(&mut self) -> End {
+        self.members.iter_mut().for_each(|member| member.course.begin(Phase::Channel));
+        if let Some(end) = self.gather_ears() {
+            return end;
+        }
         self.step(Event::Tick);
         loop {
             self.hear_all();
-            match self.round.standing() {
-                Standing::Going => {}
-                Standing::Again => {
-                    if self.went && !self.round.has_gone() {
-                        self.terms.kept.borrow_mut().not_gone();
-                    }
-                    return End::Again;
-                }
-                Standing::Ended(outcome) => return End::Over(outcome),
+            if let Some(end) = self.end() {
+                return end;
             }
             if self.wait(WAIT_EVERY, self.terms.deadline).is_none() {
                 return End::Over(self.round.give_up());
             }
             self.step(Event::Tick);
+        }
+    }
+
+    /// Waits until all brokers run, so that no lock is held while sudo waits elsewhere; what the round
+    /// came to if one of them does not.
+    fn gather_ears(&mut self) -> Option<End> {
+        let mut first = None;
+        while self.members.len() > 1 {
+            self.hear_all();
+            if let Some(end) = self.end() {
+                return Some(end);
+            }
+            let Some(silent) = self.members.iter().position(|member| !member.listens) else {
+                break;
+            };
+            let now = self.pace.now();
+            if self.members.iter().any(|member| member.listens) {
+                first.get_or_insert(now);
+            }
+            // Those that run do not wait for their request for ever.
+            if first.is_some_and(|first| now.since(first) >= LISTENING_BY) {
+                return Some(End::Again(Some(silent)));
+            }
+            let until = Deadline::at(self.terms.begun.plus(self.terms.go_by));
+            if self.wait(WAIT_EVERY, until.or_earlier(self.terms.deadline)).is_none() {
+                return Some(End::Over(self.round.give_up()));
+            }
+        }
+        None
+    }
+
+    /// What the round has come to; none while it goes on.
+    fn end(&self) -> Option<End> {
+        match self.round.standing() {
+            Standing::Going => None,
+            Standing::Again => {
+                if self.went && !self.round.has_gone() {
+                    self.terms.kept.borrow_mut().not_gone();
+                }
+                Some(End::Again(self.round.awaited()))
+            }
+            Standing::Ended(outcome) => Some(End::Over(outcome)),
         }
     }
 
@@ -116,16 +156,24 @@ impl<'a, 'm> Driver<'a, 'm> {
     }
 
     /// Takes everything that has been said, one after the other, until the round comes to something.
+    /// What is said to a dom0 goes out when it is heard again, so all are, until none has said more: the
+    /// word that one is owed for what a later one said must not wait for the next tick.
     fn hear_all(&mut self) {
         let before = self.round.standing();
-        for host in 0..self.members.len() {
-            while let Some(heard) = self.members.get_mut(host).and_then(Member::hear) {
-                match heard {
-                    Heard::Said(body) => self.step(Event::Reply(host, &body)),
-                    Heard::Lost => self.step(Event::Lost(host)),
-                }
-                if self.round.standing() != before {
-                    return;
+        let mut more = true;
+        while std::mem::take(&mut more) {
+            for host in 0..self.members.len() {
+                while let Some(heard) = self.members.get_mut(host).and_then(Member::hear) {
+                    more = true;
+                    match heard {
+                        // That is for those who wait for it, and no part of the round.
+                        Heard::Said(Body::Note { about: Note::Listening, .. }) => {}
+                        Heard::Said(body) => self.step(Event::Reply(host, &body)),
+                        Heard::Lost => self.step(Event::Lost(host)),
+                    }
+                    if self.round.standing() != before {
+                        return;
+                    }
                 }
             }
         }
@@ -135,10 +183,8 @@ impl<'a, 'm> Driver<'a, 'm> {
     fn step(&mut self, event: Event<'_>) {
         let now = self.pace.now().since(self.terms.begun);
         let says = self.round.step(event, now);
-        if self.round.standing() != Standing::Going {
-            return;
-        }
-        if self.round.has_gone() && !self.went {
+        let goes_on = self.round.standing() == Standing::Going;
+        if goes_on && self.round.has_gone() && !self.went {
             self.went = true;
             self.tell_of_holds();
             self.warn_of_two_deaths();

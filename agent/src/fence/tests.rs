@@ -28,7 +28,7 @@ pub(crate) fn alone(
             self.0 = until;
         }
     }
-    let joined = vec![Joined { way: way("xen1"), side }];
+    let joined = vec![Joined { way: way("xen1"), side, home: true }];
     let rounded = one_round(joined, terms, false, &mut Leaps(terms.begun.plus(late)), watch);
     let mut answer = rounded.answers.into_iter().next().unwrap();
     if let Some(error) = rounded.error {
@@ -51,23 +51,27 @@ struct World {
     coming: Vec<(Moment, usize, Option<String>)>,
 }
 
-/// What a dom0 answers to a word, after so many milliseconds. `-` ends the session.
+/// What a dom0 answers to a word, after so many milliseconds. `-` ends the session. Its broker runs
+/// after as many as the empty word has.
 type Script = &'static [(&'static str, u64, &'static str)];
 
 struct Played {
     host: usize,
     script: Script,
+    /// What was said, and goes out with the next step.
+    unsaid: Vec<String>,
     world: Rc<RefCell<World>>,
 }
 
 const ID: u128 = 0xc0ffee;
 
-impl Side for Played {
-    fn say(&mut self, line: &str) {
+impl Played {
+    fn hears(&self, line: &str) {
         let word = line.split(' ').nth(1).unwrap().trim();
         let mut world = self.world.borrow_mut();
         world.said.push(format!("{} {word}", self.host));
-        for (_, delay, reply) in self.script.iter().filter(|(on, _, _)| *on == word) {
+        let on_it = |on: &str| on == word || (on == "go" && word.starts_with("go-"));
+        for (_, delay, reply) in self.script.iter().filter(|(on, _, _)| on_it(on)) {
             let at = world.now.plus(Duration::from_millis(*delay));
             let (first, rest) = reply.split_once(' ').unwrap_or((reply, ""));
             let id = RequestId::from_bits(ID);
@@ -77,8 +81,17 @@ impl Side for Played {
         }
         world.coming.sort_by_key(|(at, _, _)| *at);
     }
+}
+
+impl Side for Played {
+    fn say(&mut self, line: &str) {
+        self.unsaid.push(line.to_owned());
+    }
 
     fn advance(&mut self, buffer: &mut LineBuffer) -> Result<Moved, Over> {
+        for line in std::mem::take(&mut self.unsaid) {
+            self.hears(&line);
+        }
         let mut world = self.world.borrow_mut();
         let now = world.now;
         let due =
@@ -140,11 +153,17 @@ struct Played2 {
 
 fn play(action: Action, scripts: &[Script]) -> Played2 {
     let begun = Moment::of_millis(1_000_000);
-    let world = World { now: begun, said: Vec::new(), coming: Vec::new() };
+    let mut world = World { now: begun, said: Vec::new(), coming: Vec::new() };
+    for (host, script) in scripts.iter().enumerate() {
+        let slow = script.iter().find(|(on, _, _)| on.is_empty()).map_or(0, |(_, delay, _)| *delay);
+        let line = format!("xen-fence/1 note - xen{} 0.1.0 listening x\n", host + 1);
+        world.coming.push((begun.plus(Duration::from_millis(slow)), host, Some(line)));
+    }
     let world = Rc::new(RefCell::new(world));
     let joined = scripts.iter().enumerate().map(|(host, script)| Joined {
         way: way(&format!("h{}", host + 1)),
-        side: Box::new(Played { host, script, world: Rc::clone(&world) }),
+        side: Box::new(Played { host, script, unsaid: Vec::new(), world: Rc::clone(&world) }),
+        home: true,
     });
     let node = NodeName::parse("node2").ok();
     let request = Request::new(RequestId::from_bits(ID), action, node).unwrap();
@@ -175,9 +194,7 @@ impl Played2 {
 const AWAY: Script = &[
     ("request", 30, "ready node2 off here none"),
     ("go", 1, "note going go was heard in time"),
-    ("go-off", 1, "note going go was heard in time"),
     ("go", 30, "fenced node2 absent"),
-    ("go-off", 30, "fenced node2 absent"),
     ("look", 20, "seen node2 off"),
     ("look", 21, "done"),
 ];
@@ -185,8 +202,8 @@ const HOME: Script = &[
     ("request", 30, "ready node2 on elsewhere none"),
     ("go", 300, "fenced node2 killed"),
     ("look", 20, "seen node2 off"),
-    ("look", 500, "started node2 created"),
-    ("look", 501, "done"),
+    ("start", 500, "started node2 created"),
+    ("start", 501, "done"),
 ];
 
 #[test]
@@ -194,7 +211,7 @@ fn two_dom0s_fence_together_and_one_starts_it() {
     let played = play(Action::Reset, &[AWAY, HOME]);
     assert_eq!(
         played.said,
-        ["0 request", "1 request", "0 go-off", "0 wait", "1 go", "1 wait", "0 look", "1 look"]
+        ["0 request", "1 request", "0 go-off", "1 go-later", "1 look", "0 look", "1 start"]
     );
     assert!(played.warned.is_empty(), "{:?}", played.warned);
     assert!(!played.unheard);
@@ -262,6 +279,40 @@ fn one_that_is_slow_to_be_ready_costs_the_others_their_lock_and_a_new_round() {
     assert_eq!(played.error().retry, Retry::UntilDeadline);
     assert!(played.said.iter().filter(|said| *said == "0 wait").count() >= 3, "{:?}", played.said);
     assert!(played.took < Duration::from_secs(5), "{:?}", played.took);
+    let error = played.error();
+    assert!(error.message.starts_with("xen2 was not ready to fence node2"), "{error}");
+    assert_eq!(played.rounded.can_be_left_out.unwrap().host.to_string(), "h2");
+}
+
+/// sudo waits for a name service that is as dead as the node.
+#[test]
+fn nobody_is_asked_before_all_brokers_run() {
+    let slow: Script = &[
+        ("", 6000, ""),
+        ("request", 30, "ready node2 on here none"),
+        ("go", 30, "fenced node2 killed"),
+        ("look", 20, "seen node2 off"),
+    ];
+    let played = play(Action::Off, &[AWAY, slow]);
+    assert!(played.rounded.error.is_none(), "{:?}", played.rounded.error);
+    assert!(played.took >= Duration::from_secs(6), "{:?}", played.took);
+
+    let slower: Script = &[("", 30_000, "")];
+    let played = play(Action::Off, &[AWAY, slower]);
+    assert!(played.said.is_empty(), "{:?}", played.said);
+    assert_eq!(played.took, Duration::from_secs(8));
+    let error = played.error();
+    assert_eq!((error.kind, error.retry), (Kind::TimedOut, Retry::UntilDeadline));
+    assert!(error.message.starts_with("fence-a@h2:22 was not ready"), "{error}");
+    assert!(error.message.ends_with("nothing was touched on any dom0"), "{error}");
+    assert!(error.hints.iter().any(|hint| hint.starts_with("sudo")), "{error:?}");
+    assert_eq!(played.rounded.can_be_left_out.unwrap().host.to_string(), "h2");
+
+    // All are equally slow.
+    let both: Script = &[("", 39_000, ""), ("request", 2000, "ready node2 on here none")];
+    let played = play(Action::Off, &[both, both]);
+    assert!(!played.went() && played.took <= GO_BY, "{:?}", played.took);
+    assert!(matches!(played.error().kind, Kind::TimedOut));
 }
 
 #[test]
@@ -322,6 +373,10 @@ fn after_go_one_alone_proves_nothing() {
         &[("request", 30, "ready node2 on here none"), ("go", 30, "refused late-go x")];
     let played = play(Action::Off, &[ready, ready]);
     assert!(played.went() && !played.unheard, "all say that nothing was touched");
+    // Late at the second alone: the first has fenced, and the same id can be asked again.
+    let played = play(Action::Off, &[AWAY, ready]);
+    assert!(played.unheard);
+    assert_eq!(played.error().retry, Retry::UntilDeadline, "{}", played.error());
 }
 
 #[test]

@@ -10,20 +10,51 @@ use crate::error::{Error, Kind, Retry};
 use crate::exit::Exit;
 use crate::transport::Broken;
 use crate::verdict::{self, Verdict};
-use xen_fence_protocol::{How, Power, Request, StartedHow, Why};
+use xen_fence_protocol::{COLLECTED_BY, How, Power, Refusal, Request, StartedHow, Why};
 
-/// A round that has to begin anew.
-pub(super) fn again(request: &Request, members: &[Member<'_>]) -> Error {
-    let node = request.node().map_or("the node", |node| node.as_str());
+/// A round that has to begin anew, because of this dom0 if one kept the others waiting.
+pub(super) fn again(awaited: Option<usize>, members: &[Member<'_>]) -> Error {
     let said = members.iter().find_map(|member| member.error.clone());
-    let error = said.unwrap_or_else(|| {
-        Error::new(
+    let error = said.unwrap_or_else(|| match awaited.and_then(|host| members.get(host)) {
+        Some(slow) => not_in_step(slow, members),
+        None => Error::new(
             Kind::TimedOut,
-            format!("not every dom0 was ready to fence {node} at one time; nothing was touched"),
-        )
-        .hint("another fence of this cluster may be under way")
+            format!("not every dom0 was ready to fence {} at one time", node(members)),
+        ),
     });
-    error.retry(Retry::UntilDeadline)
+    untouched_anywhere(error.retry(Retry::UntilDeadline))
+}
+
+/// One dom0 was not ready while others were.
+fn not_in_step(slow: &Member<'_>, members: &[Member<'_>]) -> Error {
+    let dom0 = slow.ear.dom0();
+    let error = Error::new(
+        Kind::TimedOut,
+        format!("{dom0} was not ready to fence {} while the other dom0s were", node(members)),
+    );
+    let names = members.iter().map(|member| member.ear.dom0());
+    if names.filter(|name| *name == dom0).count() > 1 {
+        return error.hint(format!(
+            "two of them call themselves {dom0}: if they are one, let known_hosts have the same \
+             keys for both names of it"
+        ));
+    }
+    error.hint(if slow.listens {
+        format!(
+            "its toolstack is slow ({} s for all is the limit), or another fence of this cluster is \
+             under way there",
+            COLLECTED_BY.as_secs()
+        )
+    } else {
+        "sudo, which starts its broker, waits for syslog, PAM or the name service".to_owned()
+    })
+}
+
+fn untouched_anywhere(mut error: Error) -> Error {
+    if !error.message.contains("nothing was touched") {
+        error.message.push_str("; nothing was touched on any dom0");
+    }
+    error
 }
 
 /// A dom0 that has to be asked is not there.
@@ -59,13 +90,7 @@ pub(super) fn untouched(why: Why, members: &[Member<'_>]) -> Error {
     };
     match members {
         [_] | [] => error,
-        several => {
-            let mut error = error;
-            if !error.message.contains("nothing was touched") {
-                error.message.push_str("; nothing was touched on any dom0");
-            }
-            with_stands(error, several)
-        }
+        several => with_stands(untouched_anywhere(error), several),
     }
 }
 
@@ -79,7 +104,9 @@ pub(super) fn unknown(why: Why, members: &[Member<'_>]) -> Error {
             // Whoever refused had nothing done; the others may have.
             error.kind = Kind::Failed;
             error.message = format!("{node} is not proven dead: {}", error.message);
-            error
+            // It had let go of its lock. Asked again, it is told what became of the others.
+            let late = error.reason == Some(Refusal::LateGo.word());
+            if late { error.retry(Retry::UntilDeadline) } else { error }
         }
         Why::Said(host) | Why::Lost(host) => of(members, host),
         Why::OutOfPlace(host) => members.get(host).map_or_else(nobody, Member::misplaced),
@@ -118,7 +145,9 @@ fn too_late(members: &[Member<'_>]) -> Error {
         !member.is_over() && !matches!(member.stands, Stands::Unasked | Stands::Looked(..))
     };
     let open = |member: &&Member<'_>| matches!(member.stands, Stands::Asked | Stands::Gone);
-    let late = members.iter().find(open).or_else(|| members.iter().find(waited_for));
+    let unstarted = |member: &&Member<'_>| members.len() > 1 && !member.listens;
+    let late = members.iter().find(open).or_else(|| members.iter().find(unstarted));
+    let late = late.or_else(|| members.iter().find(waited_for));
     late.or(members.first()).map_or_else(nobody, |member| member.broken(&Broken::TimedOut))
 }
 

@@ -62,7 +62,7 @@ pub(crate) enum Over {
     Closed(Error),
 }
 
-/// A session with one of several dom0s. It is opened when something is said, and nothing here waits.
+/// A session with one of several dom0s, which its first steps open. Nothing here waits.
 pub(crate) trait Side {
     /// Says a line, as soon as it can be said.
     fn say(&mut self, line: &str);
@@ -76,7 +76,7 @@ pub(crate) trait Side {
     /// The end of what the other side complained of outside the protocol.
     fn complaint(&self) -> Option<Text>;
 
-    /// What is to be waited for before the next step; none for a session that is not open.
+    /// What is to be waited for before the next step; none if that is not for the system to say.
     fn awaits(&self) -> Option<(BorrowedFd<'_>, PollFlags)>;
 }
 

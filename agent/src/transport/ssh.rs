@@ -114,8 +114,8 @@ impl Ssh {
         Ok(Talk { channel, ssh: self, complaint: Vec::new() })
     }
 
-    /// Leaves it to the first word to open the session.
-    pub(crate) fn wait_for_word(self) -> side::SshSide {
+    /// The session as one of several that nothing waits for alone.
+    pub(crate) fn side(self) -> side::SshSide {
         side::SshSide::new(self)
     }
 

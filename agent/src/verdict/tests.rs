@@ -168,6 +168,23 @@ fn a_check_prints_every_step_and_fails_by_any() {
 }
 
 #[test]
+fn two_entries_that_are_called_alike_are_a_warning() {
+    let called = |host: &str, dom0: &str| {
+        let mut one = found(Level::Ok);
+        one.endpoint = answer(host, Ok(Success::Answered)).endpoint;
+        one.told.dom0 = HostName::parse(dom0).ok();
+        one
+    };
+    let warned = |answers: &[Answer]| {
+        let verdict = judge(&request(Action::Check), answers, vec![]);
+        verdict.lines.iter().any(|line| line.starts_with("warn - one-dom0 ") && line.contains("h2"))
+    };
+    assert!(warned(&[called("h1", "xen1"), called("h2", "xen1")]));
+    assert!(!warned(&[called("h1", "xen1"), called("h2", "xen2")]));
+    assert!(!warned(&[found(Level::Ok), answer("h2", Err(Error::new(Kind::Login, "why")))]));
+}
+
+#[test]
 fn a_monitor_is_silent_about_what_is_well_and_keeps_the_code() {
     let verdict = judge(&request(Action::Monitor), &[found(Level::Ok)], vec![]);
     assert_eq!(verdict.exit, Exit::Success);

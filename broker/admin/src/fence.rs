@@ -21,7 +21,9 @@ use xen_fence_broker::journal::JOURNAL_DIR;
 use xen_fence_broker::serve::{Door, House, RUN_DIR, serve};
 use xen_fence_broker::session::Session;
 use xen_fence_broker::settings::SETTINGS_FILE;
-use xen_fence_protocol::{Action, Body, ClientLine, How, NodeName, Reply, Request, RequestId};
+use xen_fence_protocol::{
+    Action, Body, ClientLine, How, NodeName, Note, Reply, Request, RequestId,
+};
 
 /// Fences a node, or powers it on.
 pub(crate) fn run(cluster: &str, node: &str, action: FenceAction) -> Ending {
@@ -37,11 +39,18 @@ pub(crate) fn run(cluster: &str, node: &str, action: FenceAction) -> Ending {
             return Ending::Unable;
         }
     };
-    let agent = std::thread::spawn(move || {
+    let agent = std::thread::Builder::new().spawn(move || {
         // An interrupt ends the command as long as the broker's thread lets it: until go.
         block_ends();
         converse(&ours, &request)
     });
+    let agent = match agent {
+        Ok(agent) => agent,
+        Err(error) => {
+            complain(format!("no thread could be started, nothing was touched: {error}"));
+            return Ending::Unable;
+        }
+    };
     let house = House {
         door: Door::Root(identity),
         settings: Path::new(SETTINGS_FILE),
@@ -103,6 +112,7 @@ fn converse(stream: &UnixStream, request: &Request) -> Ending {
                 // A go that does not arrive shows in the answer.
                 let _unheard = tell(ClientLine::Go(request.id()));
             }
+            Body::Note { about: Note::Listening | Note::Going, .. } => {}
             Body::Note { text, .. } => complain(text),
             Body::Fenced { node, how: How::Shell } => complain(format!(
                 "only the shell that a migration of {node} left here was destroyed: not fenced"

@@ -29,6 +29,9 @@ pub const WAIT_EVERY: Duration = Duration::from_secs(1);
 /// How long the first `ready` may be held while those of other dom0s are collected. Its broker began
 /// to count before it was heard, so this ends before [`WAIT_IN_ALL`].
 pub const COLLECTED_BY: Duration = Duration::from_secs(4);
+/// How long the first of several brokers that listen is kept waiting for its request: less than
+/// [`REQUEST_READ`], which its own clock counts.
+pub const LISTENING_BY: Duration = Duration::from_secs(8);
 /// How long a broker whose proof is in waits for `look`, as long as it hears `wait`.
 pub const LOOK_BY: Duration = Duration::from_secs(50);
 /// How long a node that was reset and runs again counts as reset for those who ask for the same.
@@ -75,6 +78,7 @@ mod tests {
         assert!(READY_SILENCE <= WAIT_IN_ALL);
         assert!(WAIT_EVERY < READY_SILENCE);
         assert!(COLLECTED_BY < WAIT_IN_ALL);
+        assert!(LISTENING_BY < REQUEST_READ);
         // A dead asker delays the power-on by no more than it would have waited itself.
         assert!(LOOK_BY <= AGENT_DEADLINE);
         assert!(WAIT_IN_ALL + LISTING < GO_BY);

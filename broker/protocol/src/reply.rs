@@ -10,7 +10,7 @@ use std::fmt;
 /// One line of a broker's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// The request's id; none where the request could not be read.
+    /// The request's id; none before it is known, and where the request could not be read.
     pub id: Option<RequestId>,
     /// The dom0 that answers.
     pub dom0: HostName,
@@ -114,7 +114,10 @@ impl Reply {
         let broker = Version::parse(fields.next("broker")?)?;
         let body = Self::decode_body(word, &mut fields)?;
         fields.end()?;
-        let anonymous = matches!(body, Body::Refused { .. } | Body::Failed { .. });
+        let anonymous = matches!(
+            body,
+            Body::Refused { .. } | Body::Failed { .. } | Body::Note { about: Note::Listening, .. }
+        );
         if id.is_none() && !anonymous {
             return Err(WireError::Id);
         }

@@ -1,4 +1,4 @@
-//! What a client may say: a request, then `wait`, `go`, `go-off` or `look`.
+//! What a client may say: a request, then `wait` and one of three `go`, then `look` and `start`.
 
 use crate::VERSION;
 use crate::codec::{Fields, WireError, words};
@@ -133,12 +133,16 @@ pub enum ClientLine {
     Request(Request),
     /// The asker lives and is still collecting other dom0s' `ready`.
     Wait(RequestId),
-    /// The asker lives and means it.
+    /// The asker lives and means it, and asks no other dom0.
     Go(RequestId),
-    /// The same, and a reset leaves the node off here: another dom0 powers it on.
+    /// It means it, asks others too, and will ask to look again; the node is left off here.
     GoOff(RequestId),
+    /// The same, but a reset powers the node on here when the asker says [`Self::Start`].
+    GoLater(RequestId),
     /// After `fenced`: list once more, because a domain can migrate between two answers.
     Look(RequestId),
+    /// After all have looked: every dom0 agrees that the node is off, power it on.
+    Start(RequestId),
 }
 
 impl ClientLine {
@@ -150,7 +154,9 @@ impl ClientLine {
             Self::Wait(_) => "wait",
             Self::Go(_) => "go",
             Self::GoOff(_) => "go-off",
+            Self::GoLater(_) => "go-later",
             Self::Look(_) => "look",
+            Self::Start(_) => "start",
         }
     }
 
@@ -161,7 +167,7 @@ impl ClientLine {
     pub fn decode(line: &[u8]) -> Result<Self, WireError> {
         let mut fields = Fields::of_line(line, MAX_CLIENT_LINE)?;
         let word = fields.next("word")?;
-        if !matches!(word, "request" | "wait" | "go" | "go-off" | "look") {
+        if !matches!(word, "request" | "wait" | "go" | "go-off" | "go-later" | "look" | "start") {
             return Err(WireError::UnknownWord);
         }
         let id = RequestId::parse(fields.next("id")?)?;
@@ -169,6 +175,8 @@ impl ClientLine {
             "wait" => Self::Wait(id),
             "go" => Self::Go(id),
             "go-off" => Self::GoOff(id),
+            "go-later" => Self::GoLater(id),
+            "start" => Self::Start(id),
             "look" => Self::Look(id),
             _ => {
                 let action = Action::from_word(fields.next("action")?)
@@ -221,7 +229,12 @@ impl fmt::Display for ClientLine {
                 }
                 writeln!(f)
             }
-            Self::Wait(id) | Self::Go(id) | Self::GoOff(id) | Self::Look(id) => {
+            Self::Wait(id)
+            | Self::Go(id)
+            | Self::GoOff(id)
+            | Self::GoLater(id)
+            | Self::Look(id)
+            | Self::Start(id) => {
                 writeln!(f, "{VERSION} {} {id}", self.word())
             }
         }

@@ -103,6 +103,8 @@ pub struct Round {
     waited: Duration,
     /// Those that have said that they cannot power the node on.
     unable: Vec<usize>,
+    /// Those that the node cannot run on.
+    elsewhere: Vec<usize>,
     /// Whether a hold or a brake anywhere leaves the node off, which then holds everywhere.
     left_off: bool,
     asker_seen: bool,
@@ -125,6 +127,7 @@ impl Round {
             first_ready: None,
             waited: begun,
             unable: Vec::new(),
+            elsewhere: Vec::new(),
             left_off: false,
             asker_seen: false,
             gone: false,
@@ -132,6 +135,11 @@ impl Round {
             starter: None,
             standing: Standing::Going,
         }
+    }
+
+    /// The node cannot run on this host: it is not to power it on.
+    pub fn cannot_run_on(&mut self, host: usize) {
+        self.elsewhere.push(host);
     }
 
     /// How things stand.
@@ -158,6 +166,12 @@ impl Round {
         self.starter
     }
 
+    /// The host that has been asked and keeps the others waiting.
+    #[must_use]
+    pub fn awaited(&self) -> Option<usize> {
+        self.hosts.iter().position(|host| *host == Host::Asked)
+    }
+
     /// Takes an event, and answers with what is to be said, in this order.
     #[must_use]
     pub fn step(&mut self, event: Event<'_>, now: Duration) -> Vec<Say> {
@@ -171,11 +185,9 @@ impl Round {
             Event::Reply(host, body) => self.hear(host, body, now),
         }
         if self.standing == Standing::Going {
-            if self.gone {
-                self.prove(&mut said)
-            } else {
-                self.collect(now, &mut said)
-            }
+            if self.gone { self.prove(&mut said) } else { self.collect(now, &mut said) }
+        }
+        if self.standing == Standing::Going {
             self.wait(now, &mut said);
         }
         said
@@ -274,29 +286,29 @@ impl Round {
         self.waited = now;
     }
 
-    /// Says `go` to a host.
+    /// Says `go` to a host. One host alone knows by itself what forbids the start, and says why.
     fn tell(&mut self, host: usize, said: &mut Vec<Say>) {
-        let (id, several) = (self.request.id(), self.hosts.len() > 1);
-        let resets = self.request.action() == Action::Reset;
-        // One host alone knows by itself what forbids the start, and says why.
-        let stays_off = resets && several && self.starter != Some(host);
-        let line = if stays_off { ClientLine::GoOff(id) } else { ClientLine::Go(id) };
+        let id = self.request.id();
+        let line = match self.starter {
+            _ if self.hosts.len() == 1 => ClientLine::Go(id),
+            Some(starter) if starter == host => ClientLine::GoLater(id),
+            Some(_) | None => ClientLine::GoOff(id),
+        };
         said.push(Say { host, line });
-        if several {
-            // Announces that it will be asked to look once more.
-            said.push(Say { host, line: ClientLine::Wait(id) });
-        }
         self.set(host, Host::Gone);
     }
 
     /// Where the node is, if that host can power it on; else a host that can.
     fn best_starter(&self) -> usize {
-        let hosts = || self.hosts.iter().enumerate();
+        let homes = |(at, _): &(usize, &Host)| !self.elsewhere.contains(at);
+        let hosts = || self.hosts.iter().enumerate().filter(homes);
         let can = |at: usize| !self.unable.contains(&at);
         let has_it = |host: &Host| !matches!(host, Host::Ready { power: Power::Off, .. });
         let best = hosts().find(|(at, host)| can(*at) && has_it(host));
         let best = best.or_else(|| hosts().find(|(at, _)| can(*at)));
-        best.or_else(|| hosts().find(|(_, host)| has_it(host))).map_or(0, |(at, _)| at)
+        // Nobody can: the one that says why.
+        let best = best.or_else(|| hosts().find(|(_, host)| has_it(host)));
+        best.or_else(|| hosts().next()).map_or(0, |(at, _)| at)
     }
 
     /// Waits for the proof of every host, and has all look again.
@@ -314,6 +326,9 @@ impl Round {
             return self.end(Outcome::Unknown(why));
         }
         if self.hosts.iter().all(|host| *host == Host::Agrees) {
+            if let Some(host) = self.starter {
+                said.push(Say { host, line: ClientLine::Start(self.request.id()) });
+            }
             return self.end(Outcome::Fenced);
         }
         let killed = |host: &Host| matches!(host, Host::Fenced(How::Killed | How::Joined));

@@ -163,6 +163,8 @@ pub enum Note {
     Progress,
     /// `go` was heard in time, and is obeyed.
     Going,
+    /// The broker runs and reads: its first line, before it knows an id.
+    Listening,
 }
 words!(Note, "note", {
     Journal = "journal",
@@ -173,6 +175,7 @@ words!(Note, "note", {
     Cgroup = "cgroup",
     Progress = "progress",
     Going = "going",
+    Listening = "listening",
 });
 
 /// The word that names a step of a rehearsal: `[a-z][a-z-]{0,31}`.

@@ -1,6 +1,7 @@
 //! The file of a cluster's holds: read whole or not at all, and in bounded time; replaced whole.
 
 use super::Held;
+use crate::bounded;
 use crate::clock::Clock;
 use crate::lock::Lock;
 use crate::secure_file;
@@ -8,7 +9,6 @@ use crate::whole_file;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
-use std::sync::mpsc;
 use std::time::Duration;
 use xen_fence_protocol::{NodeName, RECORD};
 
@@ -53,17 +53,13 @@ struct Saved {
 
 /// Reads the file; one that does not exist holds nothing.
 pub(super) fn read(path: &Path) -> Result<Vec<Held>, Unreadable> {
-    // A disk that hangs would hang a fence; so the read hangs in a thread of its own.
-    let (tell, told) = mpsc::channel();
     let of_thread = path.to_owned();
-    std::thread::spawn(move || tell.send(secure_file::read(&of_thread, CAP)));
-    match told.recv_timeout(RECORD) {
+    match bounded::within(RECORD, move || secure_file::read(&of_thread, CAP)) {
         Ok(Ok(text)) => parse(path, &text),
         Ok(Err(error)) if error.is_missing() => Ok(Vec::new()),
         Ok(Err(error)) => Err(Unreadable { sentence: error.to_string(), hint: Some(error.hint()) }),
-        Err(_) => {
-            let (path, limit) = (path.display(), RECORD.as_secs());
-            Err(Unreadable::new(format!("{path} cannot be read within {limit} s")))
+        Err(undone) => {
+            Err(Unreadable::new(format!("{} could not be read {undone}", path.display())))
         }
     }
 }

@@ -41,8 +41,8 @@ pub struct PowerOn<'a> {
     pub config: &'a Path,
     /// For which request.
     pub request: RequestId,
-    /// Its plan.
-    pub planned: Planned,
+    /// Its plan, which outlives it: what became of it is put on record first.
+    pub planned: &'a Planned,
 }
 
 /// Why the toolstack's create did not end well.
@@ -78,7 +78,7 @@ impl PowerOn<'_> {
     ///
     /// # Errors
     /// A sentence that says why it does not run.
-    pub fn run(self) -> Result<StartedHow, String> {
+    pub fn run(&self) -> Result<StartedHow, String> {
         let ended = self.create();
         let words = last_words(&self.planned.output());
         if self.planned.is_called_off() {
@@ -144,6 +144,7 @@ impl PowerOn<'_> {
         if let Ok(Some(held)) = self.holds.of_node(self.node.name()) {
             return Err(NotCreated::Stopped(held.told(self.cluster)));
         }
+        self.planned.begins();
         match systemd::start(self, command) {
             Some(unit) => Ok(Box::new(unit)),
             None => Ok(Box::new(own::start(self, command).map_err(NotCreated::Failed)?)),

@@ -36,6 +36,9 @@ pub struct Starts {
 struct Token {
     /// The broker that planned it, and its start.
     broker: (i32, u64),
+    /// The create was about to begin, or later than that.
+    #[serde(default)]
+    begun: bool,
     /// systemd's transient unit.
     unit: Option<String>,
     /// Leader of the session in which the toolstack runs, and its start.
@@ -96,17 +99,23 @@ impl Starts {
         })
     }
 
-    /// Calls off every power-on of the node, planned or under way, and kills what carries it out.
-    /// Says whether there was one.
+    /// Whether the power-on by this request had begun when its broker was killed: nobody else takes its
+    /// token away but who kills the node again.
+    #[must_use]
+    pub fn was_cut_short(&self, node: &Node, request: &str) -> bool {
+        Token::read(&self.dir.join(format!("{}{request}", self.prefix(node)))).begun
+    }
+
+    /// Calls off every power-on of the node, planned or under way, and kills what carries it out;
+    /// removes what brokers that were killed have left beside their tokens. Says whether there was one.
     ///
     /// # Errors
     /// A sentence if it cannot be called off; then nothing is proven.
     pub fn call_off(&self, node: &Node, host: &Host<'_>) -> Result<bool, String> {
-        let tokens = self.tokens(node);
-        if tokens.is_empty() {
-            return Ok(false);
-        }
-        let _gate = self.gate(host.clock)?;
+        let (tokens, beside): (Vec<_>, Vec<_>) =
+            self.files(node).into_iter().partition(|path| self.is_token(node, path));
+        let _gate = if tokens.is_empty() { None } else { Some(self.gate(host.clock)?) };
+        let called_off = !tokens.is_empty();
         for path in tokens {
             let token = Token::read(&path);
             // First the token, so that nothing new begins, then what has begun. It may have ended
@@ -127,7 +136,11 @@ impl Starts {
                 own::kill(pid);
             }
         }
-        Ok(true)
+        for path in beside {
+            // What cannot be removed starts nothing.
+            let _gone = fs::remove_file(path);
+        }
+        Ok(called_off)
     }
 
     fn gate(&self, clock: &dyn Clock) -> Result<Lock, String> {
@@ -147,14 +160,25 @@ impl Starts {
     }
 
     fn tokens(&self, node: &Node) -> Vec<PathBuf> {
+        let mut files = self.files(node);
+        files.retain(|path| self.is_token(node, path));
+        files
+    }
+
+    /// The tokens of a node, and the files beside them.
+    fn files(&self, node: &Node) -> Vec<PathBuf> {
         let Ok(entries) = fs::read_dir(&self.dir) else { return Vec::new() };
-        let prefix = self.prefix(node);
-        let is_token = |path: &PathBuf| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            // What follows is a request's id; with an extension it is a file beside a token.
-            name.strip_prefix(&prefix).is_some_and(|id| !id.contains('.'))
-        };
-        entries.flatten().map(|entry| entry.path()).filter(is_token).collect()
+        let of_node = |path: &PathBuf| self.behind_prefix(node, path).is_some();
+        entries.flatten().map(|entry| entry.path()).filter(of_node).collect()
+    }
+
+    /// What follows is a request's id; with an extension it is a file beside a token.
+    fn is_token(&self, node: &Node, path: &Path) -> bool {
+        self.behind_prefix(node, path).is_some_and(|id| !id.contains('.'))
+    }
+
+    fn behind_prefix<'path>(&self, node: &Node, path: &'path Path) -> Option<&'path str> {
+        path.file_name()?.to_str()?.strip_prefix(&self.prefix(node))
     }
 }
 
@@ -170,6 +194,11 @@ impl Token {
 }
 
 impl Planned {
+    /// Puts down that the create is about to begin. Without it a retry fails, and kills nobody.
+    pub(super) fn begins(&self) {
+        let _lost = Token { begun: true, ..Token::read(&self.token) }.write(&self.token);
+    }
+
     /// Tells whoever would call it off what to kill.
     pub(super) fn is_carried_out_by(
         &self,

@@ -13,6 +13,7 @@ use crate::journal::Event;
 use crate::lock::Lock;
 use crate::processes::start_of;
 use crate::sight::Sight;
+use crate::standoff::Then;
 use crate::state::{Fence, Phase, Remembered, State};
 use crate::syslog::Severe;
 use std::path::Path;
@@ -20,6 +21,9 @@ use std::time::Duration;
 use xen_fence_protocol::{
     Action, Body, Failure, GO_BY, How, LOOK_UP_FRESH, Note, Refusal, StartedHow,
 };
+
+/// A turn that nobody has is had in less.
+const TURN_IS_FREE: Duration = Duration::from_millis(4);
 
 /// Pause while another request proves the death of the same node.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -42,22 +46,21 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     // Step 5: only a living asker can answer this.
     let power = work.power(node, &sight);
     let hold = restraint.word();
-    let go = standoff::ready(case, work, node.name(), power, asker, hold, lock)?;
-    let Go { lock, leave_off } = go;
+    let Go { lock, then } = standoff::ready(case, work, node.name(), power, asker, hold, lock)?;
+    case.recorder.passed("go");
     // An agent of several dom0s tells the others when the first has said this.
     case.note(Note::Going, "go was heard in time");
 
     // Root may have set or lifted a hold since, and an agent need not heed one.
     let restraint = restraint.again(work, node);
-    let powers_on = powers_on && !leave_off && restraint.leaves_off(work).is_none();
+    let leaves_off = then == Then::LeaveOff || restraint.leaves_off(work).is_some();
+    let powers_on = powers_on && !leaves_off;
     if let Some(earlier) = earlier {
-        return join(case, work, node, &earlier, (powers_on, restraint), lock);
+        return join(case, work, node, &earlier, (powers_on, restraint, then), lock);
     }
     if restraint.forbids_kill() {
-        return restraint.only_prove(case, work, node);
+        return restraint.only_prove(case, work, node, then);
     }
-
-    case.recorder.passed("go");
 
     // Step 6: from here on nothing stops it short.
     leave_session(case);
@@ -78,6 +81,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
         path: work.lock_path(),
         lock: Some(lock),
     };
+    case.recorder.passed("aimed");
     let ended = work.host.fence(&work.grant, node, sight, &mut scene);
     drop(scene);
 
@@ -93,16 +97,17 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     answer(case, node, ended?);
     if !fenced {
         // Another dom0 may have killed the node, whose shell this was.
-        second_look(case, work, node, false);
+        second_look(case, work, node, then, false);
         return Ok(());
     }
 
-    second_look(case, work, node, planned.is_some());
+    let agreed = second_look(case, work, node, then, planned.is_some());
 
     // Step 8: apart from the agent's session, and after its answer.
     match planned {
-        Some(planned) => super::start::after_fence(case, work, node, planned),
-        None if leave_off => {
+        Some(planned) if agreed => super::start::after_fence(case, work, node, planned),
+        Some(planned) => super::start::not_agreed(case, work, node, planned),
+        None if then == Then::LeaveOff => {
             case.record(Event::Start, Severe::Notice, "left off", "another dom0 powers it on");
         }
         None if work.grant.action() == Action::Reset => {
@@ -127,9 +132,15 @@ pub(super) fn take_lock(
     };
     let mut told = false;
     loop {
+        let asked = work.host.clock.now();
         let Some(turn) = take(case, &work.turn_path(), deadline)? else {
             return Err(busy("other requests of this very caller come first"));
         };
+        // Who waited for another request of its own lets those of others pass: many sessions of one
+        // caller would else hand the lock on among themselves.
+        if work.host.clock.now().since(asked) > TURN_IS_FREE {
+            work.host.clock.sleep(PAUSE);
+        }
         let Some(lock) = take(case, &work.lock_path(), deadline)? else {
             return Err(busy("another request of this cluster holds its lock"));
         };
@@ -184,12 +195,14 @@ fn earlier_attempt(
         action: work.grant.action(),
         at: case.asked_at,
         lives: sight.lives(),
+        comes: !sight.restarters.is_empty(),
         // What lives while a power-on has yet to begin was started by somebody else.
         starting: if sight.lives() {
             work.starts().has_begun_for(node, work.host.processes)
         } else {
             work.starts().has_plan_for(node, work.host.processes)
         },
+        cut_short: last.is_some_and(|last| work.starts().was_cut_short(node, &last.request)),
         now: work.host.clock.now(),
     };
     match earlier(&asked, last) {
@@ -212,29 +225,43 @@ fn join(
     work: &Work<'_>,
     node: &Node,
     earlier: &Fence,
-    (powers_on, restraint): (bool, Restraint),
+    (powers_on, restraint, then): (bool, Restraint, Then),
     lock: Lock,
 ) -> Result<(), End> {
-    let planned = (powers_on && !earlier.restarts).then(|| super::start::plan(case, work, node));
-    let planned = planned.flatten();
+    // What the earlier request was to power on, and did not, is this one's to power on.
+    let under_way = earlier.restarts && work.starts().has_plan_for(node, work.host.processes);
+    let starts = powers_on && earlier.started_ms.is_none() && !under_way;
+    let planned = starts.then(|| super::start::plan(case, work, node)).flatten();
     if planned.is_some() {
         restraint.keep(case, work, node, true);
+    }
+    let joins = (work.id, planned.is_some());
+    if let Err(lost) = work.state().is_joined(node.name(), earlier, joins, work.host.clock) {
+        case.note(Note::State, &format!("{lost}; a repeated request may kill twice"));
     }
     drop(lock);
     let text = format!("{} was fenced by request {}", node.name(), earlier.request);
     case.record(Event::Outcome, Severe::Notice, "fenced joined", &text);
     case.session.say(Body::Fenced { node: node.name().clone(), how: How::Joined });
-    second_look(case, work, node, planned.is_some());
-    if earlier.started_ms.is_some() {
-        case.session.say(Body::Started { node: node.name().clone(), how: StartedHow::Running });
-    } else if earlier.restarts {
-        case.note(Note::Progress, &format!("request {} powers it on", earlier.request));
-    } else if let Some(planned) = planned {
+    if planned.is_some() {
         leave_session(case);
         case.record(Event::Intent, Severe::Notice, "powering on", &work.basis());
-        super::start::after_fence(case, work, node, planned);
-    } else if work.grant.action() == Action::Reset {
-        super::start::left_off(case, node, restraint.leaves_off(work));
+    }
+    let agreed = second_look(case, work, node, then, planned.is_some());
+    match planned {
+        Some(planned) if agreed => super::start::after_fence(case, work, node, planned),
+        Some(planned) => super::start::not_agreed(case, work, node, planned),
+        None if earlier.started_ms.is_some() => {
+            let node = node.name().clone();
+            case.session.say(Body::Started { node, how: StartedHow::Running });
+        }
+        None if under_way => {
+            case.note(Note::Progress, &format!("request {} powers it on", earlier.request));
+        }
+        None if work.grant.action() == Action::Reset && then != Then::LeaveOff => {
+            super::start::left_off(case, node, restraint.leaves_off(work));
+        }
+        None => {}
     }
     Ok(())
 }
@@ -271,6 +298,7 @@ fn remember(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, phase: Phase,
         phase,
         at_ms: work.host.clock.now().millis(),
         started_ms: None,
+        joined: Vec::new(),
         pid,
         started: start_of(pid).unwrap_or(0),
     };

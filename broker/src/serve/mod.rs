@@ -19,7 +19,7 @@ use crate::settings::{Settings, ToolstackKind};
 use crate::toolstack::{Toolstack, Xl, Xm};
 use case::{Case, End, Work};
 use std::path::{Path, PathBuf};
-use xen_fence_protocol::{Action, ClientLine, REQUEST_READ, Refusal, Request};
+use xen_fence_protocol::{Action, Body, ClientLine, Note, REQUEST_READ, Refusal, Request, Text};
 
 /// Locks and state of a real host: on tmpfs, so that they end with the boot that they speak of.
 pub const RUN_DIR: &str = "/run/xen-fence";
@@ -81,6 +81,9 @@ fn story(case: &mut Case<'_, '_>, identity: Result<Identity, Unproven>) -> Resul
 
 /// Reads the one request line, and makes sure that nothing came with it.
 fn read_request(case: &mut Case<'_, '_>) -> Result<Request, End> {
+    // An agent of several dom0s takes no lock anywhere before sshd and sudo are through everywhere.
+    let text = Text::escaped("the request may be said");
+    case.session.say(Body::Note { about: Note::Listening, text });
     match case.session.hear(REQUEST_READ) {
         Heard::Line(ClientLine::Request(request)) => {
             case.asked_for(&request);
@@ -90,6 +93,8 @@ fn read_request(case: &mut Case<'_, '_>) -> Result<Request, End> {
         Heard::Line(
             line @ (ClientLine::Go(id)
             | ClientLine::GoOff(id)
+            | ClientLine::GoLater(id)
+            | ClientLine::Start(id)
             | ClientLine::Wait(id)
             | ClientLine::Look(id)),
         ) => {

@@ -12,6 +12,7 @@ use crate::hold::{Held, Unreadable};
 use crate::journal::Event;
 use crate::names::ClusterName;
 use crate::sight::Blind;
+use crate::standoff::Then;
 use crate::syslog::Severe;
 use xen_fence_protocol::{Action, Hold, How, Level, Note, Refusal};
 
@@ -96,12 +97,13 @@ impl Restraint {
         case: &mut Case<'_, '_>,
         work: &Work<'_>,
         node: &Node,
+        then: Then,
     ) -> Result<(), End> {
         if let (Some(held), Some(why)) = (&self.held, not_off(work, node)?) {
             return Err(refused(held, &work.cluster, Some(&why)));
         }
         kill::answer(case, node, How::Absent);
-        second_look(case, work, node, false);
+        second_look(case, work, node, then, false);
         if work.grant.action() == Action::Reset {
             start::left_off(case, node, self.leaves_off(work));
         }

@@ -2,17 +2,19 @@
 
 use super::case::{Case, Work};
 use crate::acl::Node;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::dump::dump;
 use crate::fence::Witness;
 use crate::journal::Event;
 use crate::lock::Lock;
 use crate::session::{Heard, Session};
 use crate::sight::Sight;
+use crate::standoff::Then;
 use crate::syslog::Severe;
 use std::path::PathBuf;
-use std::time::Duration;
-use xen_fence_protocol::{Body, ClientLine, LOOK_BY, Note, PROOF, Power, READY_SILENCE, Text};
+use xen_fence_protocol::{
+    Body, ClientLine, LOOK_BY, Note, Power, READY_SILENCE, Text, WAIT_IN_ALL,
+};
 
 /// Writes the guest's core, where the host wants one. The kill goes on whatever comes of it.
 pub(super) fn dump_core(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, sight: &Sight) {
@@ -28,26 +30,41 @@ pub(super) fn dump_core(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, s
     case.recorder.passed("dumped");
 }
 
-/// An agent that has more dom0s to hear asks to look again when all have answered: a domain can
-/// migrate between two answers. It announces that with a `wait` behind its `go`, and goes on to say
-/// it while others prove. The power-on waits for it, and not for an agent that died.
-pub(super) fn second_look(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, powers_on: bool) {
-    let is_wait =
-        |heard: &Heard| matches!(heard, Heard::Line(ClientLine::Wait(id)) if *id == work.id);
-    let clock = work.host.clock;
-    let until = clock.now().after(LOOK_BY);
-    let mut heard = case.session.hear(Duration::ZERO);
-    while is_wait(&heard) {
-        heard = case.session.hear(READY_SILENCE.min(clock.left_until(until)));
+/// An agent that asks other dom0s too asks to look again when all have answered: a domain can
+/// migrate between two answers. It says `wait` while others prove. Says whether a planned power-on
+/// may begin: with several dom0s only the agent knows that all of them agree.
+pub(super) fn second_look(
+    case: &mut Case<'_, '_>,
+    work: &Work<'_>,
+    node: &Node,
+    then: Then,
+    powers_on: bool,
+) -> bool {
+    if then == Then::Start {
+        return true;
     }
-    if !matches!(heard, Heard::Line(ClientLine::Look(id)) if id == work.id) {
-        return;
+    let until = work.host.clock.now().after(LOOK_BY);
+    if next_word(case, work, until) != Some(ClientLine::Look(work.id)) {
+        return false;
     }
     let power = work.host.look(node).map_or(Power::Unknown, |sight| {
         // The power-on that this request has planned is no reason for doubt: it waits for this.
         if powers_on { sight.power(&work.host) } else { work.power(node, &sight) }
     });
     case.session.say(Body::Seen { node: node.name().clone(), power });
+    powers_on && next_word(case, work, until) == Some(ClientLine::Start(work.id))
+}
+
+/// What the agent says next but `wait`; none if it falls silent.
+fn next_word(case: &mut Case<'_, '_>, work: &Work<'_>, until: Moment) -> Option<ClientLine> {
+    let clock = work.host.clock;
+    loop {
+        match case.session.hear(READY_SILENCE.min(clock.left_until(until))) {
+            Heard::Line(ClientLine::Wait(id)) if id == work.id => {}
+            Heard::Line(line) => return Some(line),
+            Heard::Malformed(_) | Heard::Silence | Heard::Gone => return None,
+        }
+    }
 }
 
 /// The fence as the rest of the world sees it: its lock and its words to the agent.
@@ -66,7 +83,7 @@ impl Witness for Scene<'_, '_> {
 
     fn killing_again(&mut self) {
         // Whoever holds it does so for seconds. A lock that cannot be had stops no kill.
-        let deadline = self.clock.now().after(PROOF);
+        let deadline = self.clock.now().after(WAIT_IN_ALL.saturating_mul(2));
         self.lock = Lock::take(&self.path, self.clock, deadline, || false).ok().flatten();
     }
 

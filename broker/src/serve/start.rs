@@ -40,7 +40,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     // Planned before the lock is let go: an `off` that holds it next calls this off.
     let planned = work.starts().plan(node, work.id).map_err(|why| cannot_start(&why))?;
     drop(lock);
-    let started = start(work, node, planned).map_err(|why| cannot_start(&why))?;
+    let started = start(work, node, &planned).map_err(|why| cannot_start(&why))?;
     say_started(case, node, started);
     Ok(())
 }
@@ -63,7 +63,7 @@ pub(super) fn is_possible(case: &mut Case<'_, '_>, node: &Node) -> bool {
 
 /// Powers the node on after its death was proven and told.
 pub(super) fn after_fence(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, planned: Planned) {
-    match start(work, node, planned) {
+    match start(work, node, &planned) {
         Ok(how) => {
             let state = work.state();
             // One that ran already was started by somebody else, or has never died.
@@ -82,6 +82,18 @@ pub(super) fn after_fence(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node,
     }
 }
 
+/// Leaves the node off, because its agent has not said that every dom0 agrees: it may live on
+/// another one by now. A retry of the same request powers it on.
+pub(super) fn not_agreed(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, planned: Planned) {
+    drop(planned);
+    if let Err(lost) = work.state().is_left_off(node.name(), work.id, work.host.clock) {
+        case.note(Note::State, &format!("{lost}; a retry may not power it on"));
+    }
+    let why = "its agent did not say that every dom0 agrees that it is off";
+    case.record(Event::Start, Severe::Warning, "left off", why);
+    case.session.say(Body::Unstarted { node: node.name().clone(), text: Text::escaped(why) });
+}
+
 /// Says why a reset ends as an off: because of this restraint, or of what else there is.
 pub(super) fn left_off(case: &mut Case<'_, '_>, node: &Node, restrained: Option<String>) {
     let unfit = || domain_config::fit(node).err().map(|unfit| unfit.to_string());
@@ -97,7 +109,7 @@ pub(super) fn plan(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) -> Opt
     planned.map_err(|why| case.note(Note::LeftOff, &format!("it will be left off: {why}"))).ok()
 }
 
-fn start(work: &Work<'_>, node: &Node, planned: Planned) -> Result<StartedHow, String> {
+fn start(work: &Work<'_>, node: &Node, planned: &Planned) -> Result<StartedHow, String> {
     let config = domain_config::fit(node).map_err(|unfit| unfit.to_string())?;
     let sight = work.host.look(node).map_err(|blind| blind.to_string())?;
     if sight.runs() {

@@ -113,6 +113,9 @@ fn live(
         }
         lines += &format!("link set eth{number} up\n");
     }
+    if let Some(router) = config.router() {
+        lines += &format!("route add default via {router}\n");
+    }
     ip(&lines)?;
     report.write_all(b"r").map_err(|e| e.to_string())?;
     wait(gate)?;

@@ -47,6 +47,12 @@ impl Config {
     pub fn hostname(&self) -> &str {
         self.extra.split(' ').find_map(|word| word.strip_prefix("hostname=")).unwrap_or(&self.name)
     }
+
+    /// The guest's router: in `extra` the third field of `ip=`, as Linux reads it.
+    pub fn router(&self) -> Option<&str> {
+        let told = self.extra.split(' ').find_map(|word| word.strip_prefix("ip="))?;
+        told.split(':').nth(2).filter(|router| !router.is_empty())
+    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -227,7 +233,10 @@ mod tests {
         assert_eq!((config.memory, config.vcpus, config.hostname()), (256, 2, "h"));
         assert_eq!(config.disks[0].path, "/x");
         assert_eq!(config.vifs[0].ip.as_deref(), Some("10.0.0.1"));
-        assert_eq!(config.on_reboot, "restart");
+        assert_eq!((config.on_reboot.as_str(), config.router()), ("restart", None));
+        let routed =
+            parse("f", "name = 'a'\nextra = 'ip=::10.0.0.254:255.255.255.0 slot=3'").unwrap();
+        assert_eq!(routed.router(), Some("10.0.0.254"));
     }
 
     #[test]

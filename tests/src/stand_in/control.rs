@@ -30,6 +30,8 @@ stand-in: the control door of the stand-in hypervisor
   stand-in pid NAME                      the domain's PID 1 as dom0 sees it
   stand-in reset                         kill all domains, lift all faults
 
+Where /var/lib/stand-in/calls is there, each command of xl's is added to it, a line each.
+
 Faults:
 ";
 

@@ -95,8 +95,11 @@ pub fn destroy(id: u32) -> Result<Ended, String> {
         record.mem = 0;
         record.dying = true;
     })?;
-    let init = state.get(id).and_then(|record| record.init);
-    let kept = record.keeper.is_some_and(|pid| kill(Pid::from_raw(pid), None).is_ok());
+    // As it is now: a create that went on meanwhile may have made its keeper since.
+    let now = state.get(id);
+    let init = now.as_ref().and_then(|now| now.init);
+    let keeper = now.and_then(|now| now.keeper);
+    let kept = keeper.is_some_and(|pid| kill(Pid::from_raw(pid), None).is_ok());
     if found && !kept {
         // Half built, its create killed perhaps, or a row made by hand: nobody else takes it away.
         if !faults::is_set("corpse", name, record.id) {
@@ -106,7 +109,7 @@ pub fn destroy(id: u32) -> Result<Ended, String> {
         end(init, Signal::SIGKILL);
     }
     drop(state);
-    if let Some(keeper) = record.keeper {
+    if let Some(keeper) = keeper {
         end(keeper, Signal::SIGUSR1);
     }
     wait_for_row(&record);

@@ -79,7 +79,8 @@ pub fn run(args: &[String]) -> Result<(), String> {
         keeper.sleep(&signals);
         while let Ok(Some(info)) = signals.read_signal() {
             if info.ssi_signo == Signal::SIGUSR2 as u32 {
-                keeper.unpause()?;
+                // One that was destroyed meanwhile is ended by the next round.
+                let _ = keeper.unpause();
             }
         }
     }
@@ -157,9 +158,13 @@ impl Keeper {
             return Ok(());
         }
         self.gated = false;
+        let state = State::change()?;
+        if state.get(self.id).is_none_or(|record| record.dying) {
+            return Err("it was destroyed before it ran".to_owned());
+        }
         let started = self.born.go();
         let failed = started.is_err();
-        State::change()?.update(self.id, |record| {
+        state.update(self.id, |record| {
             record.building = false;
             record.paused = false;
             record.born = now();

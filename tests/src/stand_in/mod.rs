@@ -42,7 +42,10 @@ pub fn main() -> i32 {
         return code(backend::run(&job));
     }
     match Path::new(called).file_name().and_then(|name| name.to_str()).unwrap_or_default() {
-        "xl" => xl::run(rest),
+        "xl" => {
+            state::note_call(rest);
+            xl::run(rest)
+        }
         "xm" => xm::run(rest),
         name @ ("xenstore-ls" | "xenstore-read" | "xenstore-exists") => xenstore::run(name, rest),
         keeper::NAME => code(keeper::run(rest)),

@@ -4,6 +4,7 @@
 //! is a snapshot. Nobody may sleep with the lock held.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::PathBuf;
 
 use nix::fcntl::{Flock, FlockArg};
@@ -109,6 +110,13 @@ pub fn now() -> f64 {
 /// The state directory: `/var/lib/stand-in`, or `STAND_IN_DIR` for the stand-in's own tests.
 pub fn root() -> PathBuf {
     std::env::var_os("STAND_IN_DIR").map_or_else(|| "/var/lib/stand-in".into(), PathBuf::from)
+}
+
+/// Adds a command of xl's to the file `calls`, where somebody has put one to know of them.
+pub fn note_call(args: &[String]) {
+    let calls = File::options().append(true).open(root().join("calls"));
+    // Nobody wants to know, as a rule.
+    let _ = calls.and_then(|mut calls| calls.write_all((args.join(" ") + "\n").as_bytes()));
 }
 
 /// Changes with every reset: a monitor of an earlier time must not bring anything back.

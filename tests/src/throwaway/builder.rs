@@ -4,6 +4,7 @@ use super::clusters::{self, Host, Node};
 use super::command::Place;
 use super::dom0::{Dom0, Holder};
 use super::holder::Init;
+use super::network::Network;
 use super::pair;
 use super::product::Product;
 use super::root::Root;
@@ -23,6 +24,7 @@ pub struct Builder {
     sshd: Sshd,
     syslog: Syslog,
     host: Host,
+    network: Network,
 }
 
 /// What nodes may do, unless the test says otherwise.
@@ -50,6 +52,7 @@ impl Builder {
             sshd: Sshd::Dedicated,
             syslog: Syslog::Real,
             host: Host::first(),
+            network: Network::Bridge,
         }
     }
 
@@ -124,11 +127,21 @@ impl Builder {
         self
     }
 
+    /// The network; one bridge by default. Cables lead somewhere with [`Builder::raise_two`] only.
+    #[must_use]
+    pub fn network(mut self, network: Network) -> Self {
+        self.host.address = network.address(self.host.last);
+        self.network = network;
+        self
+    }
+
     /// Raises two dom0s, xen1 and xen2, on one network, with the same clusters and the same policy. Each
     /// node runs on xen1, or on xen2 if it is named here, and its agent asks both.
     pub fn raise_two(self, on_second: &[(&str, &str)]) -> Result<(Dom0, Dom0)> {
         let mut builders = [self.clone(), self];
+        let network = builders[1].network;
         builders[1].host = Host::second();
+        builders[1] = builders[1].clone().network(network);
         for (cluster, node) in on_second {
             builders[0] = builders[0].clone().stopped(cluster, node);
         }
@@ -158,7 +171,8 @@ impl Builder {
         let way = vec![format!("--init={}", holder.init)];
         let place = Place { helper: product.helper(), way };
         let (nodes, host) = (self.nodes.clone(), self.host.clone());
-        let dom0 = Dom0 { holder, root, place, nodes, sshd: self.sshd, host };
+        let (sshd, network) = (self.sshd, self.network);
+        let dom0 = Dom0 { holder, root, place, nodes, sshd, host, network };
         if self.init == Init::Systemd {
             services::until("systemd is up", || {
                 dom0.on(&["systemctl", "is-system-running"]).code == 0
@@ -196,14 +210,23 @@ impl Builder {
         let host_key = self.public_key(dom0, HOST_KEY)?;
         for (index, node) in self.nodes.iter().enumerate() {
             clusters::write_agent(&dom0.root, node, self.sshd, &[(&self.host, &host_key)])?;
-            let config = node.xl_config(index + 1);
+            let config = node.xl_config(index + 1, self.network);
             dom0.root.write(&node.config(), config.as_bytes(), 0o644)?;
+            for (file, text) in self.network.etc_of_a_domain() {
+                dom0.root.write(&format!("{}/../{file}", node.etc()), text.as_bytes(), 0o644)?;
+            }
         }
         for cluster in &self.clusters {
             self.write_policy(dom0, cluster)?;
         }
         dom0.place.must(&["xen-fence-admin", "acl", "apply"])?;
         services::start_syslog(self.syslog, &dom0.root, &dom0.place)?;
+        if let Some(text) = self.network.of_sshd(&self.host) {
+            dom0.root.write("/etc/xen-fence/sshd_config.d/host.conf", text.as_bytes(), 0o644)?;
+        }
+        if self.network == Network::Nat {
+            dom0.start_dnsmasq()?;
+        }
         services::start_sshd(self.sshd, &dom0.root, &dom0.place, dom0.holder.init)?;
         self.start_domains(dom0)
     }
@@ -228,18 +251,14 @@ impl Builder {
         Ok(String::from_utf8_lossy(&bytes).trim_end().to_owned())
     }
 
-    /// Keys, bridge and disks, as an administrator would make them; the accounts are `acl apply`'s.
+    /// Keys, bridges and disks, as an administrator would make them; the accounts are `acl apply`'s.
     fn script(&self) -> String {
         let mut lines = vec![
             "key() { test -e \"$1\" || ssh-keygen -q -t ed25519 -N '' -C \"$2\" -f \"$1\"; }"
                 .to_owned(),
             format!("key /etc/ssh/ssh_host_ed25519_key root@{} &", self.host.name),
-            "ip link set lo up".to_owned(),
-            // An address of its own: else it takes that of a domain's interface, which comes and goes.
-            format!("ip link add xenbr0 address 02:00:0a:4d:00:{:02x} type bridge", self.host.mac),
-            format!("ip address add {}/24 dev xenbr0", self.host.address),
-            "ip link set xenbr0 up".to_owned(),
         ];
+        lines.extend(self.network.script(&self.host));
         for node in &self.nodes {
             lines.push(format!("truncate --size=64K {}", node.disk()));
             lines.push(format!("mkdir -p {}", node.etc()));

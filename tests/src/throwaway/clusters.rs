@@ -1,6 +1,7 @@
 //! The clusters of a throwaway dom0: names, UUIDs, addresses, and the files that say so to the
 //! broker, to the toolstack and to the agents.
 
+use super::network::Network;
 use super::root::Root;
 use super::{Result, Sshd};
 use std::fmt::Write as _;
@@ -16,7 +17,7 @@ pub struct Node {
     pub domain: String,
     /// The domain's UUID.
     pub uuid: String,
-    /// Its address on dom0's bridge.
+    /// Its address on its first bridge.
     pub address: String,
     /// Its number in the cluster, from 1: the sector of its disk that its counter is in.
     pub slot: usize,
@@ -62,12 +63,13 @@ impl Node {
 
     /// What `xl create` reads.
     #[must_use]
-    pub fn xl_config(&self, serial: usize) -> String {
+    pub fn xl_config(&self, serial: usize, network: Network) -> String {
+        let (vifs, told) = network.of_a_domain(10 + serial);
         format!(
             "name = \"{}\"\nuuid = \"{}\"\ntype = \"pvh\"\nmemory = 64\nvcpus = 1\n\
-             kernel = \"{GUEST}\"\nextra = \"hostname={} slot={}\"\n\
+             kernel = \"{GUEST}\"\nextra = \"hostname={} slot={}{told}\"\n\
              disk = [\"{}:{},xvda,w\"]\n\
-             vif = [\"bridge=xenbr0,mac=00:16:3e:00:00:{:02x},ip={}\"]\n\
+             vif = [{vifs}]\n\
              on_poweroff = \"destroy\"\non_reboot = \"restart\"\non_crash = \"restart\"\n",
             self.domain,
             self.uuid,
@@ -75,8 +77,6 @@ impl Node {
             self.slot,
             self.backend,
             self.disk(),
-            10 + serial,
-            self.address,
         )
     }
 }
@@ -87,24 +87,32 @@ pub(crate) const GUEST: &str = "/usr/lib/stand-in/guest";
 /// dom0's address on its bridge.
 pub const ADDRESS: &str = "10.77.0.254";
 
+const FIRST: u8 = 254;
+const SECOND: u8 = 253;
+
 /// A dom0 as its nodes know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Host {
     pub(crate) name: String,
     pub(crate) address: String,
-    /// The last byte of its bridge's own address.
-    pub(crate) mac: u8,
+    /// The last byte of its addresses, and of its bridges' own.
+    pub(crate) last: u8,
 }
 
 impl Host {
     /// The first dom0, and the one of most tests.
     pub(crate) fn first() -> Self {
-        Self { name: super::HOST.to_owned(), address: ADDRESS.to_owned(), mac: 0xfe }
+        Self { name: super::HOST.to_owned(), address: ADDRESS.to_owned(), last: FIRST }
     }
 
     /// The second of two that share a network.
     pub(crate) fn second() -> Self {
-        Self { name: "xen2".to_owned(), address: "10.77.0.253".to_owned(), mac: 0xfd }
+        Self { name: "xen2".to_owned(), address: "10.77.0.253".to_owned(), last: SECOND }
+    }
+
+    /// [`Host::last`] of the other of the two.
+    pub(crate) fn other_last(&self) -> u8 {
+        if self.last == FIRST { SECOND } else { FIRST }
     }
 }
 

@@ -4,6 +4,7 @@ use super::builder::Builder;
 use super::clusters::{Host, Node};
 use super::command::Place;
 use super::holder::Init;
+use super::network::Network;
 use super::root::Root;
 use super::services::{self, Sshd, Syslog};
 use crate::error::{Doing, Error, Result};
@@ -21,6 +22,7 @@ pub struct Dom0 {
     pub(crate) nodes: Vec<Node>,
     pub(crate) sshd: Sshd,
     pub(crate) host: Host,
+    pub(crate) network: Network,
 }
 
 impl Dom0 {

@@ -194,8 +194,8 @@ fn open_tree(path: &Path) -> Result<std::os::fd::OwnedFd> {
     Ok(unsafe { std::os::fd::OwnedFd::from_raw_fd(number) })
 }
 
-/// Lays a node's own directory over the /etc/xen-fence that all domains share with dom0, and an empty
-/// /run over dom0's, unless this domain has them already.
+/// Lays a node's own directory over the /etc/xen-fence that all domains share with dom0, what else of
+/// /etc it has beside that, and an empty /run over dom0's, unless this domain has them already.
 fn lay_etc(path: &Path, tree: std::os::fd::OwnedFd) -> Result<()> {
     use std::os::fd::AsRawFd;
     let on = "/etc/xen-fence";
@@ -221,6 +221,16 @@ fn lay_etc(path: &Path, tree: std::os::fd::OwnedFd) -> Result<()> {
     if result != 0 {
         let cause = std::io::Error::last_os_error();
         return Err(Error::new(format!("cannot lay {} over {on}: {cause}", path.display())));
+    }
+    for name in ["hosts", "resolv.conf"] {
+        let (own, on) = (path.with_file_name(name), Path::new("/etc").join(name));
+        if own.exists() {
+            mount(Some(&own), &on, None::<&str>, MsFlags::MS_BIND, None::<&str>).doing(format!(
+                "lay {} over {}",
+                own.display(),
+                on.display()
+            ))?;
+        }
     }
     // A machine's /run is its own and ends with it.
     mount(Some("run"), "/run", Some("tmpfs"), MsFlags::empty(), Some("mode=755"))

@@ -88,7 +88,7 @@ pub(crate) fn start_sshd(sshd: Sshd, root: &Root, dom0: &Place, init: i32) -> Re
 }
 
 /// Starts a daemon in the cgroup that systemd would give its unit.
-fn start(dom0: &Place, unit: &str, words: &[&str]) -> Result<()> {
+pub(crate) fn start(dom0: &Place, unit: &str, words: &[&str]) -> Result<()> {
     let mut daemon = dom0.clone();
     daemon.way.extend(["--detach".to_owned(), format!("--cgroup=system.slice/{unit}")]);
     daemon.must(words).map(drop)
@@ -109,7 +109,7 @@ fn exec_start(root: &Root, unit: &str) -> Result<String> {
 }
 
 /// True if a process in the network namespace of this one listens on this TCP port.
-fn listens(pid: i32, port: u16) -> bool {
+pub(crate) fn listens(pid: i32, port: u16) -> bool {
     let local = format!(":{port:04X}");
     ["tcp", "tcp6"].iter().any(|table| {
         let table = std::fs::read_to_string(format!("/proc/{pid}/net/{table}")).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! A session that is opened by the first word, and whose every step does what can be done at once.
+//! A session that is opened by its first steps, and whose every step does what can be done at once.
 //!
 //! The library's calls are repeated, with the same arguments, until they no longer say "again"; one
 //! that has begun is ended before another begins.
@@ -74,8 +74,7 @@ impl Side for SshSide {
 
     fn advance(&mut self, buffer: &mut LineBuffer) -> Result<Moved, Over> {
         if !self.open {
-            let wanted = !self.unsaid.is_empty();
-            return Ok(if wanted && self.open()? { Moved::Opened } else { Moved::Nothing });
+            return Ok(if self.open()? { Moved::Opened } else { Moved::Nothing });
         }
         let Some(channel) = &mut self.channel else { return Ok(Moved::Nothing) };
         while !self.unsaid.is_empty() {
@@ -108,9 +107,6 @@ impl Side for SshSide {
     }
 
     fn awaits(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
-        if !self.open && self.unsaid.is_empty() {
-            return None;
-        }
         // The kernel forgets this at will; without it an answer can take 40 ms longer.
         let _ = self.ssh.tcp.set_quickack(true);
         Some((self.ssh.tcp.as_fd(), self.ssh.wants()))

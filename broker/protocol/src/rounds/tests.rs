@@ -105,9 +105,9 @@ fn several_are_asked_one_after_the_other_and_told_when_the_first_confirms() {
         .hear(1, &ready(Power::On))
         .says(&["2 request"])
         .hear(2, &ready(Power::Off))
-        .says(&["0 go-off", "0 wait"])
+        .says(&["0 go-off"])
         .hear(0, &going())
-        .says(&["1 go", "1 wait", "2 go-off", "2 wait"])
+        .says(&["1 go-later", "2 go-off"])
         .hear(1, &fenced(How::Killed))
         .hear(0, &fenced(How::Absent))
         .says(&[])
@@ -117,20 +117,20 @@ fn several_are_asked_one_after_the_other_and_told_when_the_first_confirms() {
         .hear(1, &seen(Power::Off));
     assert_eq!(play.round.standing(), Standing::Going);
     assert_eq!(play.round.starter(), Some(1));
-    play.hear(2, &seen(Power::Off)).ends(Outcome::Fenced);
+    play.hear(2, &seen(Power::Off)).says(&["1 start"]).ends(Outcome::Fenced);
 }
 
 #[test]
 fn an_off_is_told_to_all_alike() {
     let play = Play::of(Action::Off, 2).hear(0, &ready(Power::Off)).hear(1, &ready(Power::Off));
-    play.hear(0, &going()).says(&["0 request", "1 request", "0 go", "0 wait", "1 go", "1 wait"]);
+    play.hear(0, &going()).says(&["0 request", "1 request", "0 go-off", "1 go-off"]);
 }
 
 #[test]
 fn a_first_host_that_does_not_confirm_leaves_the_others_untold() {
     let told = || {
         let play = Play::of(Action::Off, 2).hear(0, &ready(Power::Off)).hear(1, &ready(Power::On));
-        play.says(&["0 request", "1 request", "0 go", "0 wait"])
+        play.says(&["0 request", "1 request", "0 go-off"])
     };
     // It had let go of its lock, and nobody else was told: the same can be asked anew.
     let late = told().hear(0, &refused(Refusal::LateGo)).says(&[]);
@@ -143,7 +143,7 @@ fn a_first_host_that_does_not_confirm_leaves_the_others_untold() {
     assert_eq!(enough.round.standing(), Standing::Going);
     enough.hear(0, &fenced(How::Absent)).says(&[]).ends(Outcome::Unknown(Why::Said(1)));
     // A proof is a confirmation, too.
-    told().hear(0, &fenced(How::Absent)).says(&["1 go", "1 wait"]);
+    told().hear(0, &fenced(How::Absent)).says(&["1 go-off"]);
 }
 
 #[test]
@@ -279,13 +279,27 @@ fn a_reset_is_powered_on_where_it_was_by_a_host_that_can() {
 }
 
 #[test]
+fn no_host_that_the_node_cannot_run_on_powers_it_on() {
+    let unfit = Text::escaped("no configuration");
+    let unfit = Body::Note { about: Note::Config, text: unfit };
+    for note in [None, Some(unfit)] {
+        let mut play = Play::of(Action::Reset, 2);
+        play.round.cannot_run_on(0);
+        let play = play.hear(0, &ready(Power::Off));
+        let play = note.iter().fold(play, |play, note| play.hear(1, note));
+        let play = play.hear(1, &ready(Power::Off)).hear(0, &going());
+        play.says(&["0 request", "1 request", "0 go-off", "1 go-later"]);
+    }
+}
+
+#[test]
 fn what_is_left_off_anywhere_is_left_off_everywhere() {
     for (hold, power) in [(Hold::LeaveOff, Power::On), (Hold::Forbid, Power::Off)] {
         Play::of(Action::Reset, 2)
             .hear(0, &held(Power::Off, hold))
             .hear(1, &ready(power))
             .hear(0, &going())
-            .says(&["0 request", "1 request", "0 go-off", "0 wait", "1 go-off", "1 wait"]);
+            .says(&["0 request", "1 request", "0 go-off", "1 go-off"]);
     }
     let text = Text::escaped("four resets in ten minutes");
     Play::of(Action::Reset, 1)

@@ -2,7 +2,10 @@
 //!
 //! All three run in the same domain, over the same bridge, through the same sshd, one after the
 //! other in each round, so that whatever else the machine does falls on all alike. Compare the
-//! ratios; the milliseconds are this machine's.
+//! ratios; the milliseconds are this machine's. `bench storm` measures a fence while another tenant
+//! makes noise, against the same fence in quiet.
+
+mod storm;
 
 use serde_json::Value;
 use std::process::{Command, ExitCode};
@@ -17,6 +20,10 @@ fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
     let done = match args.next().as_deref() {
         Some("inside") => inside(rounds(args.next())),
+        Some("storm") => {
+            storm::compare(args.next().and_then(|word| word.parse().ok()).unwrap_or(6))
+        }
+        Some("fences") => storm::fences(rounds(args.next())),
         first => compare(rounds(first.map(ToOwned::to_owned))),
     };
     match done {

@@ -1,0 +1,73 @@
+//! Work that a hung disk can hold up for ever, in a thread of its own, so that it holds up nothing
+//! else.
+//!
+//! Nothing can end such a thread: it goes on, and nobody hears of what it comes to.
+
+use crate::detach::block_ends;
+use nix::sys::signal::SigSet;
+use std::fmt;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+/// Why there is no result.
+#[derive(Debug)]
+pub enum Undone {
+    /// No thread could be had for it.
+    NoThread(std::io::Error),
+    /// It took too long.
+    Late(Duration),
+}
+
+impl fmt::Display for Undone {
+    /// The end of a sentence that names what was to be done, as in "… was not read within 1 s".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoThread(error) => write!(f, "for want of a thread: {error}"),
+            Self::Late(limit) => write!(f, "within {} s", limit.as_secs()),
+        }
+    }
+}
+
+/// Works for so long at most.
+///
+/// # Errors
+/// [`Undone`] if there is no result by then.
+pub fn within<T: Send + 'static>(
+    limit: Duration,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Undone> {
+    let (tell, told) = mpsc::channel();
+    // A thread has its parent's mask. One that hangs is there long after `go`, and would be where a
+    // signal that ends the session finds the broker.
+    let mask = SigSet::thread_get_mask();
+    block_ends();
+    let begun = thread::Builder::new().spawn(move || drop(tell.send(work())));
+    if let Ok(mask) = mask {
+        // It cannot fail for a mask that was in force.
+        let _restored = mask.thread_set_mask();
+    }
+    begun.map_err(Undone::NoThread)?;
+    told.recv_timeout(limit).map_err(|_| Undone::Late(limit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use nix::sys::signal::Signal;
+
+    #[test]
+    fn what_hangs_is_not_waited_for() {
+        assert_eq!(within(Duration::from_secs(9), || 7).unwrap(), 7);
+        let late = within(Duration::from_millis(20), || thread::sleep(Duration::from_secs(5)));
+        assert_eq!(late.unwrap_err().to_string(), "within 0 s");
+    }
+
+    #[test]
+    fn no_signal_that_ends_the_session_finds_it() {
+        let has = |set: SigSet| set.contains(Signal::SIGTERM) && set.contains(Signal::SIGHUP);
+        let blocked = within(Duration::from_secs(9), SigSet::thread_get_mask).unwrap().unwrap();
+        assert!(has(blocked));
+        assert!(!has(SigSet::thread_get_mask().unwrap()), "before go they end the broker");
+    }
+}

@@ -1,0 +1,110 @@
+//! Many schedules, by several processes side by side: a broker that ends the process, or hangs it,
+//! is found as well.
+
+use crate::choices::Choices;
+use crate::planted::TURN;
+use crate::world;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Tells a process which schedules are its own: the first seed, the step, how many.
+pub const SHARE: &str = "XEN_FENCE_SHARE";
+/// A schedule takes a thousandth of this.
+const HANGS: Duration = Duration::from_secs(60);
+
+/// What many schedules came to.
+pub struct Result {
+    /// Schedules that were lived through, brokers that served, lives ended, crashes, proofs.
+    pub counts: [u64; 5],
+    /// The seed of one in which a promise broke, and which one.
+    pub broken: Option<(u64, String)>,
+}
+
+/// Lives through so many schedules, with this program, until one breaks a promise.
+pub fn run(program: &Path, seed: u64, count: u64, planted: usize) -> Result {
+    // They wait for threads of their own now and then: two share a processor.
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
+    let crew = (2 * processors).min(count).max(1);
+    let (tell, told) = mpsc::channel();
+    let mut children: Vec<Child> = Vec::new();
+    for member in 0..crew {
+        let share = count / crew + u64::from(member < count % crew);
+        let mut child = Command::new(program)
+            .env(SHARE, format!("{} {crew} {share}", seed.wrapping_add(member)))
+            .env(TURN, planted.to_string())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this program again");
+        let output = child.stdout.take().expect("it is piped");
+        let tell = tell.clone();
+        std::thread::spawn(move || {
+            let mut lives = 0;
+            for line in BufReader::new(output).lines().map_while(std::result::Result::ok) {
+                match line.split_once(' ') {
+                    Some(("lives", seed)) => lives = seed.parse().unwrap_or(0),
+                    _ => drop(tell.send((member, lives, line))),
+                }
+            }
+            // Who has told nothing by now was ended by a signal.
+            let _told = tell.send((member, lives, "end".to_owned()));
+        });
+        children.push(child);
+    }
+    drop(tell);
+    let mut result = Result { counts: [0; 5], broken: None };
+    let mut working = vec![true; children.len()];
+    while working.contains(&true) && result.broken.is_none() {
+        let Ok((member, lives, line)) = told.recv_timeout(HANGS * 10) else {
+            result.broken = Some((0, "a process of this test hangs".to_owned()));
+            break;
+        };
+        let member = member as usize;
+        match line.split_once(' ') {
+            Some(("broken", what)) => result.broken = Some((lives, what.to_owned())),
+            Some(("counts", counts)) => {
+                working[member] = false;
+                for (sum, count) in result.counts.iter_mut().zip(counts.split(' ')) {
+                    *sum += count.parse().unwrap_or(0);
+                }
+            }
+            _ if line == "end" && working[member] => {
+                result.broken = Some((lives, "a broker ends the process".to_owned()));
+            }
+            _ => {}
+        }
+    }
+    for child in &mut children {
+        let _ended = child.kill();
+        let _reaped = child.wait();
+    }
+    result
+}
+
+/// Does what [`SHARE`] says.
+pub fn works(share: &str) {
+    let mut numbers = share.split(' ').filter_map(|number| number.parse::<u64>().ok());
+    let (Some(first), Some(step), Some(count)) = (numbers.next(), numbers.next(), numbers.next())
+    else {
+        return;
+    };
+    let mut output = std::io::stdout().lock();
+    let mut sums = [0; 5];
+    for at in 0..count {
+        let seed = first.wrapping_add(at * step);
+        writeln!(output, "lives {seed}").expect("somebody reads");
+        let seen = world::live(Choices::of_seed(seed), false);
+        sums[0] += 1;
+        for (sum, count) in sums.iter_mut().skip(1).zip(seen.counts) {
+            *sum += count;
+        }
+        if let Some(broken) = seen.broken.first() {
+            writeln!(output, "broken {}", broken.replace('\n', " ")).expect("somebody reads");
+            return;
+        }
+    }
+    let sums: Vec<String> = sums.iter().map(ToString::to_string).collect();
+    writeln!(output, "counts {}", sums.join(" ")).expect("somebody reads");
+}
