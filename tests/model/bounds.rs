@@ -24,8 +24,6 @@ pub struct Bounds {
     pub seconds: u8,
     /// Nothing is late, lost or dead but by a kill: exactly one node has to die, and to know it.
     pub good_day: bool,
-    /// The promises that are known not to hold here.
-    pub known: &'static [&'static str],
 }
 
 const OFF: [Option<Action>; 2] = [Some(Action::Off); 2];
@@ -45,7 +43,6 @@ const QUIET: Bounds = Bounds {
     faults: NONE,
     seconds: 0,
     good_day: true,
-    known: &[],
 };
 
 /// Small ones: on these each rule is left out.

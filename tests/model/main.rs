@@ -61,12 +61,9 @@ fn the_promises_hold_in_every_state_that_can_be_reached() {
     for bounds in bounds::small().into_iter().chain(bounds::large()) {
         let seen = visit(bounds);
         (states, steps) = (states + seen.states, steps + seen.steps);
-        for (promise, steps) in &seen.broken {
-            let known = bounds.known.contains(promise);
-            assert!(known, "{}: {promise} is broken:\n{}", bounds.name, way(steps));
+        if let Some((promise, steps)) = seen.broken.first_key_value() {
+            panic!("{}: {promise} is broken:\n{}", bounds.name, way(steps));
         }
-        let found: Vec<&str> = seen.broken.keys().copied().collect();
-        assert_eq!(found, bounds.known, "{}: what was known to break holds now", bounds.name);
     }
     println!("together {states} states, {steps} steps");
 }
@@ -77,8 +74,7 @@ fn no_rule_can_be_left_out() {
         let found = bounds::small().into_iter().find_map(|bounds| {
             let seen = explore(&World::new(bounds, without));
             let steps = seen.broken.get(promise)?;
-            let known = bounds.known.contains(&promise);
-            (!known).then(|| (bounds.name, steps.len(), way(steps)))
+            Some((bounds.name, steps.len(), way(steps)))
         });
         let (bounds, steps, way) =
             found.unwrap_or_else(|| panic!("without {without:?} nothing breaks \"{promise}\""));

@@ -5,6 +5,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 
 /// A process, as far as it matters here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,11 +23,11 @@ const FRESH: u64 = 2 * TICKS;
 /// What the kernel shows to programs is counted in hundredths of a second.
 const TICKS: u64 = 100;
 
-/// Ends the account's oldest connection that is logged in and has nothing running. An agent that is
-/// turned out like this comes again.
-pub(crate) fn end_the_idlest(proc: &Path, uid: u32) {
+/// Ends the account's oldest connection that is logged in and has nothing running; none if there is
+/// none. An agent that is turned out like this comes again.
+pub(crate) fn end_the_idlest(proc: &Path, uid: u32) -> Option<Pid> {
     let uptime = fs::read_to_string(proc.join("uptime")).ok();
-    let Some(now) = uptime.as_deref().and_then(ticks) else { return };
+    let now = uptime.as_deref().and_then(ticks)?;
     let pids = fs::read_dir(proc).into_iter().flatten().flatten();
     let all: Vec<Process> = pids
         .filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok())
@@ -35,9 +37,19 @@ pub(crate) fn end_the_idlest(proc: &Path, uid: u32) {
         let status = proc.join(process.pid.to_string()).join("status");
         fs::read_to_string(status).is_ok_and(|status| real_uid(&status) == Some(uid))
     };
-    if let Some(idlest) = idlest(&all, now, is_accounts) {
-        // It is the account's own: the kernel lets nobody else's be ended.
-        let _ = kill(Pid::from_raw(idlest), Signal::SIGTERM);
+    let idlest = Pid::from_raw(idlest(&all, now, is_accounts)?);
+    // It is the account's own: the kernel lets nobody else's be ended.
+    kill(idlest, Signal::SIGTERM).ok().map(|()| idlest)
+}
+
+/// Waits a moment for the end of what was ended: until then it takes up its place, and the next one
+/// would be ended in vain.
+pub(crate) fn wait_for(ended: Pid) {
+    for _ in 0..20 {
+        if kill(ended, None).is_err() {
+            return;
+        }
+        thread::sleep(Duration::from_millis(50));
     }
 }
 

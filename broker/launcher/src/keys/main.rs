@@ -9,7 +9,9 @@
 
 mod logins;
 
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 use std::fs::{DirBuilder, File};
 use std::io::Write as _;
@@ -39,15 +41,20 @@ fn main() -> ExitCode {
     if most == 0 || uid == 0 || account.contains('/') || account.starts_with('.') {
         return complain("this is no account of a cluster");
     }
+    end_with_sshd();
     // Held to the end. Whoever waits for it is still root, and does not count.
     let _turn = take_turn(account);
     if let Err(error) = become_account(most, uid) {
         return complain(&format!("cannot become {account}: {}", error.desc()));
     }
+    // The change of the account has undone it.
+    end_with_sshd();
     while !has_room() {
         // What waits longest for nothing makes room; while each has a broker at work, they end by
         // themselves.
-        logins::end_the_idlest(Path::new("/proc"), uid);
+        if let Some(ended) = logins::end_the_idlest(Path::new("/proc"), uid) {
+            logins::wait_for(ended);
+        }
         thread::sleep(PAUSE);
     }
     match std::fs::read(Path::new(KEYS).join(account)) {
@@ -55,6 +62,12 @@ fn main() -> ExitCode {
         Ok(_) => ExitCode::FAILURE,
         Err(error) => complain(&format!("{KEYS}/{account} cannot be read: {error}")),
     }
+}
+
+/// Who waits for a connection that is gone would keep the next ones waiting.
+fn end_with_sshd() {
+    // It cannot fail for a signal that exists.
+    let _ = set_pdeathsig(Signal::SIGKILL);
 }
 
 /// Waits until no other login of this account asks for room. Where there can be no lock, all ask at once
