@@ -367,8 +367,9 @@ impl Round {
         }
     }
 
+    /// What was said first is why: the end of the session follows it.
     fn out(&mut self, host: usize, why: Why) {
-        if self.hosts.get(host) != Some(&Host::Agrees) {
+        if !matches!(self.hosts.get(host), Some(Host::Agrees | Host::Out(_))) {
             self.set(host, Host::Out(why));
         }
     }

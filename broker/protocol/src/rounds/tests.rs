@@ -205,7 +205,7 @@ fn after_go_everything_but_proof_by_all_is_unknown() {
     let (killed, absent) = (fenced(How::Killed), fenced(How::Absent));
     gone().hear(0, &killed).lost(1).ends(Outcome::Unknown(Why::Lost(1)));
     let late = refused(Refusal::LateGo);
-    gone().hear(1, &late).hear(0, &killed).ends(Outcome::Unknown(Why::Said(1)));
+    gone().hear(1, &late).lost(1).hear(0, &killed).ends(Outcome::Unknown(Why::Said(1)));
     let looked = || gone().hear(0, &killed).hear(1, &absent);
     looked().hear(0, &seen(Power::Off)).lost(1).ends(Outcome::Unknown(Why::Lost(1)));
     for power in [Power::On, Power::Unknown] {
