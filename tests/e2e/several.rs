@@ -239,7 +239,7 @@ fn a_slow_toolstack_is_waited_for() {
     let (xen1, xen2) = two();
     for slow in [&xen1, &xen2] {
         slow.fault(&["fault", "list-delay", "2000"]);
-        let reset = node1(&xen1, &["reset", "node2"]).exits(0).saying("by xen2");
+        let reset = node1(&xen1, &["reset", "node2"]).exits(0).saying("started by xen2");
         assert!(reset.took > Duration::from_secs(4), "{reset}");
         slow.fault(&["clear"]);
         // Longer than a reset counts for another one.

@@ -94,6 +94,7 @@ fn whoever_hears_several_dom0s_may_look_again() {
     client.say("go-off", "");
     let _ = client.hears("fenced");
     MOMENT(1000);
+    client.say("wait", "");
     let _ = dom0.on(&["xl", "create", &dom0.node("alpha", "node2").config()]).exits(0);
     client.say("look", "");
     let seen = client.hears("seen");

@@ -14,14 +14,14 @@ use xen_fence_protocol::{COLLECTED_BY, How, Power, Refusal, Request, StartedHow,
 
 /// A round that has to begin anew, because of this dom0 if one kept the others waiting.
 pub(super) fn again(awaited: Option<usize>, members: &[Member<'_>]) -> Error {
-    let said = members.iter().find_map(|member| member.error.clone());
-    let error = said.unwrap_or_else(|| match awaited.and_then(|host| members.get(host)) {
+    let said = || members.iter().find_map(|member| member.error.clone());
+    let error = match awaited.and_then(|host| members.get(host)) {
         Some(slow) => not_in_step(slow, members),
-        None => Error::new(
-            Kind::TimedOut,
-            format!("not every dom0 was ready to fence {} at one time", node(members)),
-        ),
-    });
+        None => said().unwrap_or_else(|| {
+            let text = format!("not every dom0 was ready to fence {} at one time", node(members));
+            Error::new(Kind::TimedOut, text)
+        }),
+    };
     untouched_anywhere(error.retry(Retry::UntilDeadline))
 }
 

@@ -223,6 +223,8 @@ impl Round {
             (Host::Ready { .. }, Body::Refused { reason: Refusal::NoGo, .. }) if !self.gone => {
                 self.standing = Standing::Again;
             }
+            // It was not asked in time, because one before it took too long.
+            (Host::Unasked, Body::Refused { .. }) if !self.gone => self.standing = Standing::Again,
             (Host::Gone, Body::Fenced { node, how }) if is_ours(node) => {
                 self.confirmed |= host == 0;
                 self.set(host, Host::Fenced(*how));
@@ -355,7 +357,10 @@ impl Round {
         }
         self.waited = now;
         for (host, at) in self.hosts.iter().enumerate() {
-            if matches!(at, Host::Ready { .. } | Host::Gone | Host::Fenced(_)) {
+            // It waits for the word that it may start the node, while others look again.
+            let starts =
+                self.starter == Some(host) && matches!(at, Host::Looking(_) | Host::Agrees);
+            if starts || matches!(at, Host::Ready { .. } | Host::Gone | Host::Fenced(_)) {
                 said.push(Say { host, line: ClientLine::Wait(self.request.id()) });
             }
         }

@@ -59,7 +59,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
         return join(case, work, node, &earlier, (powers_on, restraint, then), lock);
     }
     if restraint.forbids_kill() {
-        return restraint.only_prove(case, work, node, then);
+        return restraint.only_prove(case, work, node, then, lock);
     }
 
     // Step 6: from here on nothing stops it short.
@@ -107,7 +107,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     match planned {
         Some(planned) if agreed => super::start::after_fence(case, work, node, planned),
         Some(planned) => super::start::not_agreed(case, work, node, planned),
-        None if then == Then::LeaveOff => {
+        None if then == Then::LeaveOff && work.grant.action() == Action::Reset => {
             case.record(Event::Start, Severe::Notice, "left off", "another dom0 powers it on");
         }
         None if work.grant.action() == Action::Reset => {

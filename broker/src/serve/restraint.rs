@@ -10,6 +10,7 @@ use crate::acl::Node;
 use crate::brake::Verdict;
 use crate::hold::{Held, Unreadable};
 use crate::journal::Event;
+use crate::lock::Lock;
 use crate::names::ClusterName;
 use crate::sight::Blind;
 use crate::standoff::Then;
@@ -98,10 +99,12 @@ impl Restraint {
         work: &Work<'_>,
         node: &Node,
         then: Then,
+        lock: Lock,
     ) -> Result<(), End> {
         if let (Some(held), Some(why)) = (&self.held, not_off(work, node)?) {
             return Err(refused(held, &work.cluster, Some(&why)));
         }
+        drop(lock);
         kill::answer(case, node, How::Absent);
         second_look(case, work, node, then, false);
         if work.grant.action() == Action::Reset {

@@ -58,13 +58,15 @@ pub(super) fn second_look(
 /// What the agent says next but `wait`; none if it falls silent.
 fn next_word(case: &mut Case<'_, '_>, work: &Work<'_>, until: Moment) -> Option<ClientLine> {
     let clock = work.host.clock;
-    loop {
+    // An agent that never ceases to say wait is none.
+    while clock.now() < until {
         match case.session.hear(READY_SILENCE.min(clock.left_until(until))) {
             Heard::Line(ClientLine::Wait(id)) if id == work.id => {}
             Heard::Line(line) => return Some(line),
             Heard::Malformed(_) | Heard::Silence | Heard::Gone => return None,
         }
     }
+    None
 }
 
 /// The fence as the rest of the world sees it: its lock and its words to the agent.

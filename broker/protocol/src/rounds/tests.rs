@@ -279,6 +279,25 @@ fn a_reset_is_powered_on_where_it_was_by_a_host_that_can() {
 }
 
 #[test]
+fn who_will_start_it_is_kept_waiting_while_others_look_again() {
+    let play = Play::of(Action::Reset, 2).hear(0, &ready(Power::Off)).hear(1, &ready(Power::On));
+    let play = play.hear(0, &going()).hear(0, &fenced(How::Absent));
+    let play = play.hear(1, &fenced(How::Killed)).hear(1, &seen(Power::Off));
+    play.says(&["0 request", "1 request", "0 go-off", "1 go-later", "0 look", "1 look"])
+        .later(WAIT_EVERY)
+        .says(&["1 wait"])
+        .hear(0, &seen(Power::Off))
+        .says(&["1 start"])
+        .ends(Outcome::Fenced);
+}
+
+#[test]
+fn who_was_kept_waiting_for_its_request_by_another_is_asked_anew() {
+    let play = Play::of(Action::Off, 2).hear(1, &refused(Refusal::Malformed));
+    assert_eq!((play.round.standing(), play.round.awaited()), (Standing::Again, Some(0)));
+}
+
+#[test]
 fn no_host_that_the_node_cannot_run_on_powers_it_on() {
     let unfit = Text::escaped("no configuration");
     let unfit = Body::Note { about: Note::Config, text: unfit };
