@@ -103,6 +103,8 @@ pub struct Round {
     waited: Duration,
     /// Those that have said that they cannot power the node on.
     unable: Vec<usize>,
+    /// Those that saw the node off when they were ready.
+    off_at_ready: Vec<usize>,
     /// Those that the node cannot run on.
     elsewhere: Vec<usize>,
     /// Whether a hold or a brake anywhere leaves the node off, which then holds everywhere.
@@ -127,6 +129,7 @@ impl Round {
             first_ready: None,
             waited: begun,
             unable: Vec::new(),
+            off_at_ready: Vec::new(),
             elsewhere: Vec::new(),
             left_off: false,
             asker_seen: false,
@@ -217,6 +220,9 @@ impl Round {
                 self.first_ready.get_or_insert(now);
                 self.asker_seen |= *asker == Asker::Here;
                 self.left_off |= *hold != Hold::None;
+                if *power == Power::Off {
+                    self.off_at_ready.push(host);
+                }
                 self.set(host, Host::Ready { power: *power, hold: *hold });
             }
             // It has let go of its lock, because the others took too long.
@@ -230,9 +236,11 @@ impl Round {
                 self.set(host, Host::Fenced(*how));
             }
             (Host::Looking(how), Body::Seen { node, power }) if is_ours(node) => {
-                // An earlier reset that this one joined may have powered it on again.
+                // An earlier reset that this one joined may have powered it on again: then it was on, or
+                // about to be, when this host was ready. Where it was off, it has come from elsewhere.
                 let joined = how == How::Joined && self.request.action() == Action::Reset;
-                let agrees = *power == Power::Off || joined;
+                let powered_on = joined && !self.off_at_ready.contains(&host);
+                let agrees = *power == Power::Off || powered_on;
                 self.set(host, if agrees { Host::Agrees } else { Host::Out(Why::SeenAgain(host)) });
             }
             // It knew that it came too late, and no other host was told to go.

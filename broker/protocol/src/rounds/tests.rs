@@ -241,13 +241,17 @@ fn a_shell_is_no_kill_unless_somebody_killed_the_node() {
 
 #[test]
 fn a_reset_that_joined_an_earlier_one_may_see_the_node_run_again() {
-    let looked = |action| {
-        let play = Play::of(action, 2).hear(0, &ready(Power::On)).hear(1, &ready(Power::Off));
+    let looked = |action, before| {
+        let play = Play::of(action, 2).hear(0, &ready(before)).hear(1, &ready(Power::Off));
         let play = play.hear(0, &fenced(How::Joined)).hear(1, &fenced(How::Absent));
         play.hear(1, &seen(Power::Off)).hear(0, &seen(Power::On))
     };
-    looked(Action::Reset).ends(Outcome::Fenced);
-    looked(Action::Off).ends(Outcome::Unknown(Why::SeenAgain(0)));
+    for power in [Power::On, Power::Unknown] {
+        looked(Action::Reset, power).ends(Outcome::Fenced);
+    }
+    looked(Action::Off, Power::On).ends(Outcome::Unknown(Why::SeenAgain(0)));
+    // It was off, and nobody was about to start it: it has come from another host.
+    looked(Action::Reset, Power::Off).ends(Outcome::Unknown(Why::SeenAgain(0)));
 }
 
 #[test]
