@@ -30,7 +30,7 @@ pub struct Asked {
     pub comes: bool,
     /// Whether a power-on of the node is planned or under way.
     pub starting: bool,
-    /// Whether the power-on by the last fence's request had begun when its broker was killed.
+    /// Whether a power-on by this request or by the last fence's has begun, be its broker dead or not.
     pub cut_short: bool,
     /// The moment it is.
     pub now: Moment,

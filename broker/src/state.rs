@@ -138,10 +138,8 @@ impl State {
         request: RequestId,
         clock: &dyn Clock,
     ) -> Result<(), String> {
-        self.change(clock, |fences| {
-            if let Some(fence) = fences.get_mut(&node.lower()).filter(|last| last.is_of(request)) {
-                fence.started_ms = Some(clock.now().millis());
-            }
+        self.change_that_of(request, node, clock, |fence| {
+            fence.started_ms = Some(clock.now().millis());
         })
     }
 
@@ -178,10 +176,20 @@ impl State {
         request: RequestId,
         clock: &dyn Clock,
     ) -> Result<(), String> {
+        self.change_that_of(request, node, clock, |fence| fence.restarts = false)
+    }
+
+    /// Changes the last fence of a node, if a request came to it.
+    fn change_that_of(
+        &self,
+        request: RequestId,
+        node: &NodeName,
+        clock: &dyn Clock,
+        change: impl FnOnce(&mut Fence),
+    ) -> Result<(), String> {
         self.change(clock, |fences| {
-            if let Some(fence) = fences.get_mut(&node.lower()).filter(|last| last.is_of(request)) {
-                fence.restarts = false;
-            }
+            let last = fences.get_mut(&node.lower());
+            last.filter(|last| last.is_of(request)).map(change).unwrap_or_default();
         })
     }
 

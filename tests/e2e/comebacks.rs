@@ -1,7 +1,7 @@
 //! After `fenced` nothing comes back and nothing writes, whatever was under way before, and whoever
 //! has a name or a path in common with the node.
 
-use crate::{ask, recorded, settle, stands_still, two_clusters};
+use crate::{ask, is_listing, recorded, settle, stands_still, two_clusters};
 use std::time::Duration;
 use xen_fence_tests::throwaway::Dom0;
 
@@ -14,9 +14,9 @@ fn is_gone_for_good(dom0: &Dom0, node: &str) {
 #[test]
 fn an_off_right_after_a_reset_was_answered() {
     let dom0 = two_clusters().raise().unwrap();
-    dom0.fault(&["fault", "list-delay", "3000"]);
+    dom0.fault(&["fault", "list-delay", "4000"]);
     let reset = dom0.in_node("alpha", "node1").spawn(&["xen-fence", "reset", "node2"]);
-    settle(|| recorded(&dom0, "alpha", &["outcome", "fenced killed"]));
+    settle(|| recorded(&dom0, "alpha", &["outcome", "fenced killed"]) && is_listing(&dom0));
     // The listing that the reset waits for stays slow; those of the off are quick.
     dom0.fault(&["clear"]);
     let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
@@ -27,9 +27,9 @@ fn an_off_right_after_a_reset_was_answered() {
 #[test]
 fn an_off_right_after_an_on_was_begun() {
     let dom0 = two_clusters().stopped("alpha", "node2").raise().unwrap();
-    dom0.fault(&["fault", "list-delay", "3000"]);
+    dom0.fault(&["fault", "list-delay", "4000"]);
     let on = dom0.in_node("alpha", "node1").spawn(&["xen-fence", "on", "node2"]);
-    settle(|| recorded(&dom0, "alpha", &["intent", "powering on"]));
+    settle(|| recorded(&dom0, "alpha", &["intent", "powering on"]) && is_listing(&dom0));
     dom0.fault(&["clear"]);
     let _ = ask(&dom0, "alpha", "node1", &["status", "node2"]).exits(1).saying("unknown");
     let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);

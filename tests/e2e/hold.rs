@@ -272,6 +272,13 @@ fn a_reset_of_a_held_node_that_is_off_is_looked_at_again_before_it_is_left_off()
     client.say("go-off", "");
     let absent = client.hears("fenced");
     assert!(absent.ends_with("node2 absent"), "{absent}");
+    // However long it takes, others need not wait.
+    client.say("wait", "");
+    let mut other = Client::of(&dom0, "node1", 0x80);
+    other.say("request", " off node2");
+    let ready = other.hear_within(Duration::from_millis(1500)).unwrap_or_default();
+    assert!(ready.contains(" hold "), "said with the lock in hand: {ready:?}");
+    drop(other);
     client.say("look", "");
     let seen = client.hears("seen");
     assert!(seen.ends_with("node2 off"), "{seen}");

@@ -41,7 +41,7 @@ fn sshd_accepts_both_configurations() {
     let from_files = ["authorizedkeysfile /etc/xen-fence/keys/%u", "authorizedkeyscommand none"];
     let from_program = [
         "authorizedkeysfile none",
-        "authorizedkeyscommand /usr/lib/xen-fence/xen-fence-keys 64 %u %u",
+        "authorizedkeyscommand /usr/lib/xen-fence/xen-fence-keys 64 %u %u %k",
     ];
     for (file, keys) in
         [("/etc/ssh/sshd_config", from_files), ("/etc/xen-fence/sshd_config", from_program)]

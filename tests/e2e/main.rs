@@ -118,6 +118,11 @@ fn settle(holds: impl FnMut() -> bool) {
     assert!(within(Duration::from_secs(20), holds), "it did not come true in 20 s");
 }
 
+/// True while `xl list -v` runs.
+fn is_listing(dom0: &Dom0) -> bool {
+    dom0.processes().iter().any(|process| process.command.contains("list -v"))
+}
+
 /// `xen-fence` with these arguments, in a node.
 fn ask(dom0: &Dom0, cluster: &str, node: &str, arguments: &[&str]) -> Output {
     let words: Vec<&str> = std::iter::once("xen-fence").chain(arguments.iter().copied()).collect();

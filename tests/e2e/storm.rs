@@ -210,3 +210,23 @@ fn a_tenants_logins_keep_no_other_from_fencing() {
     let _ = ask(&dom0, "beta", "db2", &["off", "db1"]).exits(0).saying("fenced (killed)");
     println!("{}", noise.end().unwrap());
 }
+
+/// sshd asks for the keys before anything is proven: a stranger's key waits for nobody, and is told nothing.
+#[test]
+fn a_strangers_key_takes_no_turn_of_the_account() {
+    let dom0 = two_clusters().raise().unwrap();
+    let keys = dom0.file("/etc/xen-fence/keys/fence-alpha");
+    let key = keys.split_whitespace().find(|field| field.starts_with("AAAA")).unwrap();
+    let said = |key: &str| {
+        dom0.sh(&format!(
+            "timeout 5 /usr/lib/xen-fence/xen-fence-keys 64 fence-alpha $(id -u fence-alpha) {key}"
+        ))
+    };
+    assert_eq!(said(key).exits(0).stdout, keys);
+    let turn = "exec flock /run/xen-fence/fence-alpha.logins sh -c 'echo mine; exec sleep 60'";
+    let holder = dom0.place().spawn(&["sh", "-c", turn]);
+    settle(|| dom0.sh("flock -n /run/xen-fence/fence-alpha.logins true").code != 0);
+    assert_eq!(said("AAAAC3NzaC1lZDI1NTE5AAAAIstranger").exits(0).stdout, "");
+    let _ = said(key).exits(124);
+    drop(holder);
+}

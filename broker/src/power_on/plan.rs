@@ -94,13 +94,14 @@ impl Starts {
     pub fn has_begun_for(&self, node: &Node, processes: &dyn Processes) -> bool {
         let lives =
             |(pid, started)| processes.lives(&Process { pid, started, what: String::new() });
-        self.tokens(node).iter().map(|path| Token::read(path)).any(|token| {
-            token.leader.is_some_and(lives) || (token.unit.is_some() && lives(token.broker))
-        })
+        self.tokens(node)
+            .iter()
+            .map(|path| Token::read(path))
+            .any(|token| token.leader.is_some_and(lives) || (token.begun && lives(token.broker)))
     }
 
-    /// Whether the power-on by this request had begun when its broker was killed: nobody else takes its
-    /// token away but who kills the node again.
+    /// Whether the power-on by this request has begun, by its token: a broker that was killed has left
+    /// it, and nobody takes it away but who kills the node again.
     #[must_use]
     pub fn was_cut_short(&self, node: &Node, request: &str) -> bool {
         Token::read(&self.dir.join(format!("{}{request}", self.prefix(node)))).begun

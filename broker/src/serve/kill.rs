@@ -4,23 +4,19 @@ use super::case::{Case, End, Work};
 use super::restraint::Restraint;
 use super::scene::{Scene, dump_core, second_look};
 use super::standoff::Go;
-use super::{asker, standoff};
+use super::{asker, join, standoff};
 use crate::acl::Node;
 use crate::clock::Moment;
 use crate::detach;
-use crate::earlier::{Asked, Earlier, earlier};
 use crate::journal::Event;
 use crate::lock::Lock;
 use crate::processes::start_of;
-use crate::sight::Sight;
 use crate::standoff::Then;
 use crate::state::{Fence, Phase, Remembered, State};
 use crate::syslog::Severe;
 use std::path::Path;
 use std::time::Duration;
-use xen_fence_protocol::{
-    Action, Body, Failure, GO_BY, How, LOOK_UP_FRESH, Note, Refusal, StartedHow,
-};
+use xen_fence_protocol::{Action, Body, GO_BY, How, LOOK_UP_FRESH, Note, Refusal};
 
 /// A turn that nobody has is had in less.
 const TURN_IS_FREE: Duration = Duration::from_millis(4);
@@ -41,7 +37,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let restraint = Restraint::find(case, work, node);
     let powers_on = work.grant.action() == Action::Reset
         && (restraint.leaves_off(work).is_some() || super::start::is_possible(case, node));
-    let earlier = earlier_attempt(case, work, node, &before, &sight)?;
+    let earlier = join::earlier_attempt(case, work, node, &sight)?;
 
     // Step 5: only a living asker can answer this.
     let power = work.power(node, &sight);
@@ -56,7 +52,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let leaves_off = then == Then::LeaveOff || restraint.leaves_off(work).is_some();
     let powers_on = powers_on && !leaves_off;
     if let Some(earlier) = earlier {
-        return join(case, work, node, &earlier, (powers_on, restraint, then), lock);
+        return join::answer(case, work, node, &earlier, (powers_on, restraint, then), lock);
     }
     if restraint.forbids_kill() {
         return restraint.only_prove(case, work, node, then, lock);
@@ -179,91 +175,6 @@ fn take(case: &mut Case<'_, '_>, path: &Path, deadline: Moment) -> Result<Option
         return Err(End::Gone("while it waited for a lock"));
     }
     taken.map_err(|error| End::internal(format!("{} cannot be locked: {error}", path.display())))
-}
-
-/// The earlier fence that already is what this request asks for, if there is one: promise 4.
-fn earlier_attempt(
-    case: &Case<'_, '_>,
-    work: &Work<'_>,
-    node: &Node,
-    before: &Remembered,
-    sight: &Sight,
-) -> Result<Option<Fence>, End> {
-    let last = before.fence_of(node.name());
-    let asked = Asked {
-        id: work.id,
-        action: work.grant.action(),
-        at: case.asked_at,
-        lives: sight.lives(),
-        comes: !sight.restarters.is_empty(),
-        // What lives while a power-on has yet to begin was started by somebody else.
-        starting: if sight.lives() {
-            work.starts().has_begun_for(node, work.host.processes)
-        } else {
-            work.starts().has_plan_for(node, work.host.processes)
-        },
-        cut_short: last.is_some_and(|last| work.starts().was_cut_short(node, &last.request)),
-        now: work.host.clock.now(),
-    };
-    match earlier(&asked, last) {
-        Earlier::KillAnew => Ok(None),
-        Earlier::IsIt => Ok(last.cloned()),
-        Earlier::WasIt => {
-            let text = format!(
-                "{} was fenced by this very request and has been powered on since; it is not \
-                 killed twice",
-                node.name()
-            );
-            Err(End::failed(Failure::Alive, text))
-        }
-    }
-}
-
-/// Answers with an earlier fence's outcome.
-fn join(
-    case: &mut Case<'_, '_>,
-    work: &Work<'_>,
-    node: &Node,
-    earlier: &Fence,
-    (powers_on, restraint, then): (bool, Restraint, Then),
-    lock: Lock,
-) -> Result<(), End> {
-    // What the earlier request was to power on, and did not, is this one's to power on.
-    let under_way = earlier.restarts && work.starts().has_plan_for(node, work.host.processes);
-    let starts = powers_on && earlier.started_ms.is_none() && !under_way;
-    let planned = starts.then(|| super::start::plan(case, work, node)).flatten();
-    if planned.is_some() {
-        restraint.keep(case, work, node, true);
-    }
-    let joins = (work.id, planned.is_some());
-    if let Err(lost) = work.state().is_joined(node.name(), earlier, joins, work.host.clock) {
-        case.note(Note::State, &format!("{lost}; a repeated request may kill twice"));
-    }
-    drop(lock);
-    let text = format!("{} was fenced by request {}", node.name(), earlier.request);
-    case.record(Event::Outcome, Severe::Notice, "fenced joined", &text);
-    case.session.say(Body::Fenced { node: node.name().clone(), how: How::Joined });
-    if planned.is_some() {
-        leave_session(case);
-        case.record(Event::Intent, Severe::Notice, "powering on", &work.basis());
-    }
-    let agreed = second_look(case, work, node, then, planned.is_some());
-    match planned {
-        Some(planned) if agreed => super::start::after_fence(case, work, node, planned),
-        Some(planned) => super::start::not_agreed(case, work, node, planned),
-        None if earlier.started_ms.is_some() => {
-            let node = node.name().clone();
-            case.session.say(Body::Started { node, how: StartedHow::Running });
-        }
-        None if under_way => {
-            case.note(Note::Progress, &format!("request {} powers it on", earlier.request));
-        }
-        None if work.grant.action() == Action::Reset && then != Then::LeaveOff => {
-            super::start::left_off(case, node, restraint.leaves_off(work));
-        }
-        None => {}
-    }
-    Ok(())
 }
 
 /// From here on no end of the SSH session ends the broker.

@@ -3,6 +3,7 @@
 mod answer;
 mod asker;
 mod case;
+mod join;
 mod kill;
 mod rehearsal;
 mod restraint;

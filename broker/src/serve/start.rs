@@ -85,10 +85,11 @@ pub(super) fn after_fence(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node,
 /// Leaves the node off, because its agent has not said that every dom0 agrees: it may live on
 /// another one by now. A retry of the same request powers it on.
 pub(super) fn not_agreed(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, planned: Planned) {
-    drop(planned);
+    // While the plan stands, nobody else makes one that this would forget.
     if let Err(lost) = work.state().is_left_off(node.name(), work.id, work.host.clock) {
         case.note(Note::State, &format!("{lost}; a retry may not power it on"));
     }
+    drop(planned);
     let why = "its agent did not say that every dom0 agrees that it is off";
     case.record(Event::Start, Severe::Warning, "left off", why);
     case.session.say(Body::Unstarted { node: node.name().clone(), text: Text::escaped(why) });

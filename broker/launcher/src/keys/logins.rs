@@ -25,7 +25,8 @@ const TICKS: u64 = 100;
 
 /// Ends the account's oldest connection that is logged in and has nothing running; none if there is
 /// none. An agent that is turned out like this comes again.
-pub(crate) fn end_the_idlest(proc: &Path, uid: u32) -> Option<Pid> {
+/// One that was ended before and is still there is left alone.
+pub(crate) fn end_the_idlest(proc: &Path, uid: u32, ended: &[Pid]) -> Option<Pid> {
     let uptime = fs::read_to_string(proc.join("uptime")).ok();
     let now = uptime.as_deref().and_then(ticks)?;
     let pids = fs::read_dir(proc).into_iter().flatten().flatten();
@@ -34,6 +35,9 @@ pub(crate) fn end_the_idlest(proc: &Path, uid: u32) -> Option<Pid> {
         .filter_map(|stat| read(&stat))
         .collect();
     let is_accounts = |process: &Process| {
+        if ended.contains(&Pid::from_raw(process.pid)) {
+            return false;
+        }
         let status = proc.join(process.pid.to_string()).join("status");
         fs::read_to_string(status).is_ok_and(|status| real_uid(&status) == Some(uid))
     };

@@ -2,8 +2,8 @@
 //! one more login. Without it whoever has a key could log in until dom0 has no processes left, and
 //! nobody's fence would get in.
 //!
-//! sshd starts it as root. It becomes the account before it does anything else, and so it can end
-//! nobody's connections but the account's own.
+//! sshd starts it as root. It reads the keys, says nothing to who comes with another, and becomes the
+//! account before it looks for room: so it can end nobody's connections but the account's own.
 
 #![forbid(unsafe_code)]
 
@@ -32,14 +32,24 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [most, account, uid] = arguments.as_slice() else {
-        return complain("usage, in sshd_config: AuthorizedKeysCommand xen-fence-keys MOST %u %U");
+    let [most, account, uid, key] = arguments.as_slice() else {
+        return complain(
+            "usage, in sshd_config: AuthorizedKeysCommand xen-fence-keys MOST %u %U %k",
+        );
     };
     let (Ok(most), Ok(uid)) = (most.parse::<u64>(), uid.parse::<u32>()) else {
         return complain("the most logins and the account's number have to be numbers");
     };
     if most == 0 || uid == 0 || account.contains('/') || account.starts_with('.') {
         return complain("this is no account of a cluster");
+    }
+    let keys = match std::fs::read_to_string(Path::new(KEYS).join(account)) {
+        Ok(keys) => keys,
+        Err(error) => return complain(&format!("{KEYS}/{account} cannot be read: {error}")),
+    };
+    // sshd asks before anything is proven. A stranger's key takes nobody's turn and turns nobody out.
+    if !keys.split_ascii_whitespace().any(|field| field == key) {
+        return ExitCode::SUCCESS;
     }
     end_with_sshd();
     // Held to the end. Whoever waits for it is still root, and does not count.
@@ -49,19 +59,18 @@ fn main() -> ExitCode {
     }
     // The change of the account has undone it.
     end_with_sshd();
+    let mut ended = Vec::new();
     while !has_room() {
         // What waits longest for nothing makes room; while each has a broker at work, they end by
         // themselves.
-        if let Some(ended) = logins::end_the_idlest(Path::new("/proc"), uid) {
-            logins::wait_for(ended);
+        if let Some(idlest) = logins::end_the_idlest(Path::new("/proc"), uid, &ended) {
+            logins::wait_for(idlest);
+            ended.push(idlest);
         }
         thread::sleep(PAUSE);
     }
-    match std::fs::read(Path::new(KEYS).join(account)) {
-        Ok(keys) if std::io::stdout().write_all(&keys).is_ok() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
-        Err(error) => complain(&format!("{KEYS}/{account} cannot be read: {error}")),
-    }
+    let said = std::io::stdout().write_all(keys.as_bytes());
+    if said.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Who waits for a connection that is gone would keep the next ones waiting.

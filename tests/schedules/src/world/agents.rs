@@ -27,7 +27,7 @@ pub struct Agent {
     /// It says go before it is asked to, and other things that it must not say.
     pub(super) rude: bool,
     token: u64,
-    /// It has ended, for now or for good.
+    /// It has ended; the same request may be asked again.
     over: bool,
 }
 

@@ -1,0 +1,109 @@
+//! reset and off that an earlier fence already is: promise 4. It is told from the host and from what
+//! is remembered, and answered without another kill.
+
+use super::case::{Case, End, Work};
+use super::restraint::Restraint;
+use super::scene::second_look;
+use super::{kill, start};
+use crate::acl::Node;
+use crate::earlier::{Asked, Earlier, earlier};
+use crate::journal::Event;
+use crate::lock::Lock;
+use crate::sight::Sight;
+use crate::standoff::Then;
+use crate::state::Fence;
+use crate::syslog::Severe;
+use xen_fence_protocol::{Action, Body, Failure, How, Note, StartedHow};
+
+/// The earlier fence that already is what this request asks for, if there is one: promise 4.
+pub(super) fn earlier_attempt(
+    case: &Case<'_, '_>,
+    work: &Work<'_>,
+    node: &Node,
+    sight: &Sight,
+) -> Result<Option<Fence>, End> {
+    // A power-on can end at any time since the look. It is remembered before its plan goes, so the
+    // plans are looked at first.
+    let starts = work.starts();
+    // What lives while a power-on has yet to begin was started by somebody else.
+    let starting = if sight.lives() {
+        starts.has_begun_for(node, work.host.processes)
+    } else {
+        starts.has_plan_for(node, work.host.processes)
+    };
+    let before = work.state().recall();
+    let last = before.fence_of(node.name());
+    let since = |started: u64| started >= sight.at.millis();
+    let cut_short = |request: &str| starts.was_cut_short(node, request);
+    let asked = Asked {
+        id: work.id,
+        action: work.grant.action(),
+        at: case.asked_at,
+        lives: sight.lives() || last.and_then(|last| last.started_ms).is_some_and(since),
+        comes: !sight.restarters.is_empty(),
+        starting,
+        cut_short: last.is_some_and(|last| cut_short(&last.request))
+            || cut_short(&work.id.to_string()),
+        now: work.host.clock.now(),
+    };
+    match earlier(&asked, last) {
+        Earlier::KillAnew => Ok(None),
+        Earlier::IsIt => Ok(last.cloned()),
+        Earlier::WasIt => {
+            let text = format!(
+                "{} was fenced by this very request and has been powered on since; it is not \
+                 killed twice",
+                node.name()
+            );
+            Err(End::failed(Failure::Alive, text))
+        }
+    }
+}
+
+/// Answers with an earlier fence's outcome.
+pub(super) fn answer(
+    case: &mut Case<'_, '_>,
+    work: &Work<'_>,
+    node: &Node,
+    earlier: &Fence,
+    (powers_on, restraint, then): (bool, Restraint, Then),
+    lock: Lock,
+) -> Result<(), End> {
+    // What the earlier request was to power on, and did not, is this one's to power on.
+    let under_way = earlier.restarts && work.starts().has_plan_for(node, work.host.processes);
+    let starts = powers_on && earlier.started_ms.is_none() && !under_way;
+    let planned = starts.then(|| start::plan(case, work, node)).flatten();
+    // A retry was counted as the request that it is.
+    if planned.is_some() && earlier.request != work.id.to_string() {
+        restraint.keep(case, work, node, true);
+    }
+    let joins = (work.id, planned.is_some());
+    if let Err(lost) = work.state().is_joined(node.name(), earlier, joins, work.host.clock) {
+        case.note(Note::State, &format!("{lost}; a repeated request may kill twice"));
+    }
+    drop(lock);
+    let text = format!("{} was fenced by request {}", node.name(), earlier.request);
+    case.record(Event::Outcome, Severe::Notice, "fenced joined", &text);
+    case.session.say(Body::Fenced { node: node.name().clone(), how: How::Joined });
+    if planned.is_some() {
+        kill::leave_session(case);
+        case.record(Event::Intent, Severe::Notice, "powering on", &work.basis());
+    }
+    let agreed = second_look(case, work, node, then, planned.is_some());
+    match planned {
+        Some(planned) if agreed => start::after_fence(case, work, node, planned),
+        Some(planned) => start::not_agreed(case, work, node, planned),
+        None if earlier.started_ms.is_some() => {
+            let node = node.name().clone();
+            case.session.say(Body::Started { node, how: StartedHow::Running });
+        }
+        None if under_way => {
+            case.note(Note::Progress, &format!("request {} powers it on", earlier.request));
+        }
+        None if work.grant.action() == Action::Reset && then != Then::LeaveOff => {
+            start::left_off(case, node, restraint.leaves_off(work));
+        }
+        None => {}
+    }
+    Ok(())
+}
