@@ -123,6 +123,10 @@ fn where_no_token_can_be_written_nothing_is_planned() {
     let path = dir.path().join("starts").display().to_string();
     assert!(starts.probe().unwrap_err().contains(&path));
     assert!(starts.plan(&node(), id(1)).unwrap_err().contains(&path));
+    // Nor can anybody know that there is none.
+    assert_eq!(seen(&starts, 1), (true, true, false));
+    assert!(starts.has_any_for(&node()));
+    assert!(call_off(&starts).unwrap_err().contains(&path));
 }
 
 #[test]

@@ -259,6 +259,11 @@ impl World {
         }
     }
 
+    /// A broker begins to look at the plans of power-ons.
+    pub fn looks_at_plans(&mut self) -> Result<(), c_int> {
+        if !self.calm && self.choices.once_in(400) { Err(libc::ENOMEM) } else { Ok(()) }
+    }
+
     /// A broker begins to look at all processes.
     pub fn looks_at_processes(&mut self, broker: usize) -> Result<(), c_int> {
         if !self.calm && self.choices.once_in(400) {
