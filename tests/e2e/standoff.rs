@@ -93,9 +93,11 @@ fn whoever_hears_several_dom0s_may_look_again() {
     let _ = client.hears("ready");
     client.say("go-off", "");
     let _ = client.hears("fenced");
-    MOMENT(1000);
-    client.say("wait", "");
-    let _ = dom0.on(&["xl", "create", &dom0.node("alpha", "node2").config()]).exits(0);
+    let mut create = dom0.place().spawn(&["xl", "create", &dom0.node("alpha", "node2").config()]);
+    while create.is_running() {
+        client.say("wait", "");
+        MOMENT(300);
+    }
     client.say("look", "");
     let seen = client.hears("seen");
     assert!(seen.ends_with("node2 on"), "{seen}");
