@@ -106,12 +106,14 @@ impl World {
     /// Promise 5, when a domain has died of a destroy.
     pub(super) fn has_killed(&mut self, broker: usize, life: usize) {
         let asker = self.asker(broker);
-        let both = self.truth.kills.iter().any(|(other, victim)| {
-            Some(*victim) == asker && self.asker(*other) == Some(life) && *victim != life
-        });
-        self.truth.kills.push((broker, life));
         // A destroy that outlives the broker that began it comes when nobody holds a lock for it.
-        if both && !self.brokers[broker].is_dead {
+        let locked = !self.brokers[broker].is_dead;
+        let both = self.truth.kills.iter().any(|(other, victim, locked)| {
+            let back = Some(*victim) == asker && self.asker(*other) == Some(life);
+            back && *victim != life && *locked
+        });
+        self.truth.kills.push((broker, life, locked));
+        if both && locked {
             let name = self.name(broker);
             self.breaks("5, never both", &format!("{name} kills who has killed its asker"));
         }
