@@ -69,10 +69,13 @@ impl World {
                 .breaks("6, no late kill", &format!("{name} kills by a go that is none, or late"));
         }
         let asker = self.asker(broker);
-        let dead = asker.is_some_and(|life| {
-            let (life, host) = (&self.lives[life], self.brokers[broker].host);
-            life.killed_by.is_some_and(|_| life.host == host && life.ended < heard)
-        });
+        // By a destroy that outlived its broker it dies when nobody holds a lock for that.
+        let orphan = |life: usize| self.truth.kills.iter().any(|kill| kill.1 == life && !kill.2);
+        let dead = asker.is_some_and(|life| !orphan(life))
+            && asker.is_some_and(|life| {
+                let (life, host) = (&self.lives[life], self.brokers[broker].host);
+                life.killed_by.is_some_and(|_| life.host == host && life.ended < heard)
+            });
         // Who asks for its own end may be killed by another of its own.
         if dead && asker.map(|life| self.lives[life].node) != self.target(broker) {
             self.breaks("5, never both", &format!("{name} kills for a node that was killed"));
