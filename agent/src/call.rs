@@ -118,8 +118,15 @@ pub(crate) fn validate(wishes: &Wishes) -> Result<(), Error> {
     Identity::read(&settings.identity)?;
     let known_hosts = KnownHosts::read(&settings.known_hosts)?;
     for dom0 in &settings.dom0s {
-        if let Some(error) = known_hosts.find(dom0, &is_hash_of).unusable() {
+        let pins = known_hosts.find(dom0, &is_hash_of);
+        if let Some(error) = pins.unusable() {
             return Err(error);
+        }
+        if pins.algorithms().is_none() {
+            let (file, name) = (known_hosts.path().display(), dom0.known_as());
+            let why = format!("{file} has no host key of {name}");
+            return Err(Error::new(Kind::HostKey, why)
+                .hint(format!("ssh-keyscan -p {} {} shows it; compare it", dom0.port, dom0.host)));
         }
     }
     Ok(())

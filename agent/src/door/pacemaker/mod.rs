@@ -253,7 +253,7 @@ impl Agent {
         // What a rehearsal says besides is for a person to read, and no answer.
         if carried.request.action() == Action::Monitor {
             carried.verdict.lines.iter().for_each(|line| self.voice.say(line));
-        } else if !self.quiet {
+        } else if !self.quiet && carried.request.action() != Action::Status {
             print(&(carried.verdict.lines.join("\n") + "\n"));
         }
         End::Done
@@ -283,10 +283,11 @@ impl Agent {
     /// Off where every node is.
     fn status(&mut self) -> Result<End, Error> {
         let (begun, nodes) = (Moment::now(), self.named()?);
-        let mut end = End::Off;
+        let (mut end, mut text) = (End::Off, String::new());
         for node in nodes {
             let carried = self.ask(Action::Status, Some(node), begun)?;
             let said = self.end(&carried);
+            carried.verdict.lines.iter().for_each(|line| text.push_str(&format!("{line}\n")));
             let is_off = carried.verdict.exit == Exit::Success
                 && carried.verdict.result == Power::Off.word();
             end = match (said, end) {
@@ -294,6 +295,9 @@ impl Agent {
                 (End::Done | End::Off, _) if !is_off => End::Done,
                 (End::Done | End::Off, before) => before,
             };
+        }
+        if end != End::Failed && !self.quiet {
+            print(&text);
         }
         Ok(end)
     }
