@@ -28,11 +28,10 @@ pub(super) fn open(begun: Moment) -> ExitCode {
     let (action, host) = (arguments.next().unwrap_or_default(), arguments.next());
     let text = match action.as_str() {
         "getconfignames" => parameters::mandatory().join("\n") + "\n",
-        // Heartbeat puts it into the middle of its lines.
-        "getinfo-devid" => AGENT.title.to_owned(),
-        "getinfo-devname" => format!("{}\n", AGENT.title),
-        "getinfo-devdescr" => format!("{}\n", AGENT.story),
-        "getinfo-devurl" => format!("{}\n", AGENT.url),
+        // Without newlines: Heartbeat puts them into the middle of its lines.
+        "getinfo-devid" | "getinfo-devname" => AGENT.title.to_owned(),
+        "getinfo-devdescr" => AGENT.story.to_owned(),
+        "getinfo-devurl" => AGENT.url.to_owned(),
         "getinfo-xml" => xml::plugin(),
         word => return act(word, host.as_deref(), begun),
     };

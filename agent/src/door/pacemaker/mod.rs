@@ -4,10 +4,12 @@
 //! error, in which Pacemaker looks for the words by which it tells a deadline and an unknown action
 //! from other failures; and it takes a second, because Pacemaker calls again at once.
 
+mod deed;
 mod input;
 mod man;
+mod wishes;
 
-use super::parameters::{self, dom0s, seconds};
+use super::parameters::{self, seconds};
 use super::voice::{self, Place, Voice};
 use super::{descriptors, xml};
 use crate::call::{self, Call, Carried};
@@ -15,13 +17,14 @@ use crate::clock::{Deadline, Moment};
 use crate::config::Wishes;
 use crate::error::{Error, Kind};
 use crate::exit::Exit;
+pub(super) use deed::Deed;
 use input::Given;
 use std::env;
 use std::io::{self, Write};
-use std::net::Ipv6Addr;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
+use wishes::{nodes, wishes};
 use xen_fence_protocol::{Action, NodeName, Power};
 
 /// What it is called.
@@ -29,83 +32,6 @@ pub(super) const NAME: &str = "fence_xen";
 
 /// A failure takes so long at least.
 const FAILS_NO_SOONER: Duration = Duration::from_secs(1);
-
-/// What can be asked of a fence agent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Deed {
-    On,
-    Off,
-    Reboot,
-    Status,
-    Monitor,
-    List,
-    ListStatus,
-    Metadata,
-    ValidateAll,
-    Manpage,
-}
-
-impl Deed {
-    /// All of them, in the order in which they are shown.
-    pub(super) const ALL: &'static [Self] = &[
-        Self::On,
-        Self::Off,
-        Self::Reboot,
-        Self::Status,
-        Self::Monitor,
-        Self::List,
-        Self::ListStatus,
-        Self::Metadata,
-        Self::ValidateAll,
-        Self::Manpage,
-    ];
-
-    const fn row(self) -> (&'static str, &'static str) {
-        match self {
-            Self::On => ("on", "start the node; with several dom0s, if it is off on all"),
-            Self::Off => ("off", "kill the node and prove its death"),
-            Self::Reboot => {
-                ("reboot", "the same, and have it started again, which is not waited for")
-            }
-            Self::Status => ("status", "tell whether the node is on (0), off (2) or unknown (1)"),
-            Self::Monitor => {
-                ("monitor", "rehearse, without naming a node: would fencing work now?")
-            }
-            Self::List => ("list", "list the nodes that dom0's policy lets this one name"),
-            Self::ListStatus => ("list-status", "the same, with ON, OFF or UNKNOWN"),
-            Self::Metadata => ("metadata", "print the metadata, in XML"),
-            Self::ValidateAll => {
-                ("validate-all", "check parameters, key and host keys; ask nobody")
-            }
-            Self::Manpage => ("manpage", "print the man page, in troff's format"),
-        }
-    }
-
-    /// The word for it.
-    pub(super) const fn word(self) -> &'static str {
-        self.row().0
-    }
-
-    /// What it does.
-    const fn text(self) -> &'static str {
-        self.row().1
-    }
-
-    fn parse(word: &str) -> Result<Self, Error> {
-        let word = word.to_ascii_lowercase();
-        let found = match word.as_str() {
-            "meta-data" => Some(Self::Metadata),
-            "reset" => Some(Self::Reboot),
-            word => Self::ALL.iter().copied().find(|deed| deed.word() == word),
-        };
-        // Pacemaker knows it by these words.
-        found.ok_or_else(|| {
-            let words: Vec<&str> = Self::ALL.iter().map(|deed| deed.word()).collect();
-            Error::new(Kind::Usage, format!("unsupported action: {word:?}"))
-                .hint(format!("the actions are {}", words.join(", ")))
-        })
-    }
-}
 
 /// How a call of the agent ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -211,14 +137,14 @@ impl Agent {
             Deed::Metadata => print(&xml::fence_agent()),
             Deed::Manpage => print(&man::page()),
             Deed::ValidateAll => call::validate(&self.wishes)?,
-            Deed::On => return self.to_each(Action::On),
+            Deed::On => return self.each(Action::On),
             Deed::Off => {
                 thread::sleep(self.delay);
-                return self.to_each(Action::Off);
+                return self.each(Action::Off);
             }
             Deed::Reboot => {
                 thread::sleep(self.delay);
-                return self.to_each(Action::Reset);
+                return self.each(Action::Reset);
             }
             Deed::Status => return self.status(),
             Deed::Monitor => {
@@ -261,7 +187,7 @@ impl Agent {
 
     /// Does it to each node, also when it has failed for another: every node that is off helps whoever
     /// waits for all of them. They share the time.
-    fn to_each(&mut self, action: Action) -> Result<End, Error> {
+    fn each(&mut self, action: Action) -> Result<End, Error> {
         let (begun, nodes) = (Moment::now(), self.named()?);
         let mut end = End::Done;
         for node in nodes {
@@ -334,61 +260,6 @@ impl Agent {
         }
         Ok(self.nodes.clone())
     }
-}
-
-/// The nodes of the plug, each once.
-fn nodes(given: &Given) -> Result<Vec<NodeName>, Error> {
-    let text = given.value("plug").or_else(|| given.value("nodename")).unwrap_or_default();
-    let mut nodes = Vec::new();
-    for word in text.split(',').map(str::trim).filter(|word| !word.is_empty()) {
-        let node = NodeName::parse(word)
-            .map_err(|error| Error::new(Kind::Usage, format!("{word:?} is not a node: {error}")))?;
-        if !nodes.contains(&node) {
-            nodes.push(node);
-        }
-    }
-    Ok(nodes)
-}
-
-fn wishes(given: &Given, deed: Deed) -> Result<Wishes, Error> {
-    let usage = |why: &str| Error::new(Kind::Usage, why);
-    let dom0 = match (given.value("dom0"), given.value("ip")) {
-        (Some(_), Some(_)) => {
-            return Err(usage("dom0 and ip both say whom to ask").hint("leave one of them out"));
-        }
-        (Some(text), None) => dom0s(text),
-        (None, Some(ip)) => {
-            let host =
-                if ip.parse::<Ipv6Addr>().is_ok() { format!("[{ip}]") } else { ip.to_owned() };
-            let port = given.value("ipport").map(|port| format!(":{port}")).unwrap_or_default();
-            vec![format!("{host}{port}")]
-        }
-        (None, None) => Vec::new(),
-    };
-    let own = match deed {
-        Deed::On | Deed::Off | Deed::Reboot => "power-timeout",
-        Deed::Status
-        | Deed::Monitor
-        | Deed::List
-        | Deed::ListStatus
-        | Deed::Metadata
-        | Deed::ValidateAll
-        | Deed::Manpage => "login-timeout",
-    };
-    let mut timeout = None;
-    for name in ["timeout", own] {
-        if let Some(text) = given.value(name) {
-            timeout = Some(seconds(name, text)?);
-        }
-    }
-    Ok(Wishes {
-        config: None,
-        account: given.value("username").map(str::to_owned),
-        dom0,
-        identity: given.value("identity-file").map(Into::into),
-        known_hosts: given.value("known-hosts").map(Into::into),
-        timeout,
-    })
 }
 
 fn print(text: &str) {
