@@ -95,6 +95,10 @@ pub(super) fn reason(carried: &Carried) -> String {
     if said.is_empty() {
         said.clone_from(&verdict.lines);
     }
+    // A rehearsal that found everything well.
+    if said.is_empty() {
+        said.push(verdict.result.to_owned());
+    }
     in_one_line(&said.join("; "))
 }
 
