@@ -55,3 +55,6 @@ fn lost(dom0: &str) -> Start {
 fn nobody() -> Start {
     Start::NotSeen("no dom0 was to power it on".to_owned())
 }
+
+#[cfg(test)]
+mod tests;
