@@ -47,9 +47,9 @@ pub(in crate::door) const TABLE: &[Parameter] = &[
         long: "dom0",
         value: "[ACCOUNT@]HOST[:PORT] ...",
         plugin: Plugin::Mandatory,
-        text: "The dom0s that the nodes can run on, with spaces or commas between them, each with the \
-               account that its owner has made for this cluster, such as fence-alpha@xen1:2422. An IPv6 \
-               address stands in brackets; the port is 22 unless named. Default: dom0 in agent.toml",
+        text: "The dom0s that the nodes can run on, such as fence-alpha@xen1:2422. Spaces or commas stand \
+               between them. The account is the one that the owner of dom0 has made for this cluster; an \
+               IPv6 address stands in brackets; the port is 22 unless named. Default: dom0 in agent.toml",
         ..NOTHING
     },
     Parameter {
