@@ -10,6 +10,7 @@ mod dump;
 mod fence;
 mod fencer;
 mod harness;
+mod heartbeat;
 mod heartbeat_door;
 mod hold;
 mod hostile;
