@@ -1,5 +1,5 @@
-//! What `make install-dom0` and `install-node` put on a host and in a node: right owners and modes, and nothing that sshd, sudo or
-//! systemd would stumble over.
+//! What `make install-dom0` and `install-node` put in their places: right owners and modes, and nothing
+//! that sshd, sudo or systemd would stumble over.
 
 use crate::{Dom0, two_clusters};
 use xen_fence_tests::skipped;
