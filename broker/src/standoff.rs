@@ -202,6 +202,10 @@ mod tests {
         let mut slow = Standoff::new(ID, true, at(0), at(39));
         assert_eq!(reason(slow.hear(&line(ClientLine::Go(ID)), at(41))), Refusal::LateGo);
         assert_eq!(reason(fresh().hear(&line(ClientLine::Go(ID)), at(3))), Refusal::LateGo);
+        // In the last moment is in time.
+        let mut slow = Standoff::new(ID, true, at(0), at(39));
+        assert_eq!(slow.hear(&line(ClientLine::Go(ID)), at(40)), Next::Go(Then::Start));
+        assert_eq!(fresh().hear(&line(ClientLine::Go(ID)), at(2)), Next::Go(Then::Start));
     }
 
     #[test]

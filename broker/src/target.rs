@@ -134,6 +134,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::acl;
     use crate::names::{ClusterName, Uuid};
+    use crate::sight::Blind;
     use crate::toolstack::RowState;
 
     pub(crate) const UUID: &str = "7f9598e3-85dc-486e-bfc5-ab09ef3ad8ac";
@@ -191,6 +192,17 @@ pub(crate) mod tests {
         for name in ["alpha-node2", "alpha-node2--incoming", "alpha-node2-20261121T0832Z"] {
             let rows = vec![row(4, name, OTHER, false)];
             assert!(matches!(find_in(rows), Err(Ambiguous::OtherUuid { domid: 4, .. })), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_guest_hears_of_a_contradiction_and_not_whose_domain_it_is() {
+        for row in [row(4, "beta-db1", UUID, false), row(4, "alpha-node2", OTHER, false)] {
+            let ambiguous = find_in(vec![row]).unwrap_err();
+            let told = ambiguous.told();
+            assert!(told.contains("node2") && told.contains("nothing was touched"), "{told}");
+            assert!(!told.contains("beta") && !told.contains("domain 4"), "{told}");
+            assert_eq!(Blind::from(ambiguous).told(), told);
         }
     }
 }

@@ -1,9 +1,9 @@
 //! From go on the fence outlives its client: the agent, the network, sshd's processes, and
 //! everything in the cgroup that the session lived in. Promise 3.
 
-use crate::client::{Client, brokers, destroy_goes_on, groups};
+use crate::client::{Client, MOMENT, brokers, destroy_goes_on, groups};
 use crate::{Dom0, Shared, ask, long_after, recorded, settle, two_clusters};
-use xen_fence_tests::throwaway::Process;
+use xen_fence_tests::throwaway::{Process, Sshd};
 
 static SHARED: Shared = Shared::new();
 
@@ -59,60 +59,114 @@ fn no_signal_that_ends_a_session_ends_a_fence() {
     let _ = client.hears("done");
 }
 
-/// What `systemctl stop`, or logind with KillUserProcesses, does to a session.
-#[test]
-fn the_end_of_everything_in_the_sessions_cgroup_ends_no_fence() {
-    let dom0 = two_clusters().raise().unwrap();
-    let domid = dom0.domid("alpha", "node2").unwrap();
-    let client = under_way(&dom0, 0xd3);
-    let serving = broker(&dom0);
-    let session = groups(&dom0, serving.parent);
-    let all = dom0.processes();
-    let inside =
-        |one: &&Process| groups(&dom0, one.pid).iter().any(|group| session.contains(group));
-    let victims: Vec<&Process> = all.iter().filter(inside).collect();
-    assert!(victims.iter().any(|one| one.pid == serving.parent), "{victims:#?}");
-    assert!(victims.len() >= 2, "the listener, the connection's own: {victims:#?}");
-    for victim in &victims {
-        let _ = dom0.on(&["kill", "-KILL", &victim.pid.to_string()]);
-    }
-    assert!(dom0.process(serving.pid).is_some(), "the broker died with its session");
-    settle(|| dom0.domid("alpha", "node2").is_some_and(|now| now > domid));
-    settle(|| brokers(&dom0).is_empty());
-    for event in ["outcome", "start"] {
-        let id = format!("{:032x}", 0xd3);
-        assert!(recorded(&dom0, "alpha", &[&id, &format!("\"event\":\"{event}\"")]), "{event}");
-    }
-    drop(client);
+/// How far a reset has come.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Destroy,
+    Proof,
+    Start,
 }
 
-/// The asker, its network or its sshd is gone the moment the kill has begun.
-#[test]
-fn the_fence_outlives_agent_network_and_sshd() {
-    let dom0 = SHARED.take();
-    let vif = format!("vif{}.0", dom0.domid("alpha", "node1").unwrap());
-    for (victim, id) in [("agent", 0xe1), ("network", 0xe2), ("sshd", 0xe3)] {
+/// A reset of node2 that has come so far, and is kept there for a while.
+#[track_caller]
+fn reached(dom0: &Dom0, step: Step, id: u128) -> Client {
+    let old = dom0.domid("alpha", "node2");
+    match step {
+        Step::Destroy => return under_way(dom0, id),
+        Step::Proof => dom0.fault(&["hold-writes", "alpha-node2"]),
+        Step::Start => dom0.fault(&["fault", "create-delay", "2000", "alpha-node2"]),
+    }
+    let mut client = Client::ready(dom0, "node1", id, "reset node2");
+    client.say("go", "");
+    match step {
+        Step::Start => settle(|| dom0.domid("alpha", "node2").is_some_and(|new| Some(new) > old)),
+        Step::Destroy | Step::Proof => settle(|| dom0.domid("alpha", "node2").is_none()),
+    }
+    client
+}
+
+/// However far a reset has come when this strikes: the node dies once, is started once, and both are
+/// on record.
+#[track_caller]
+fn outlives(strike: impl Fn(&Dom0, Client)) {
+    let dom0 = two_clusters().raise().unwrap();
+    for (step, id) in [(Step::Destroy, 0xe1), (Step::Proof, 0xe2), (Step::Start, 0xe3)] {
         long_after(&dom0);
-        let domid = dom0.domid("alpha", "node2");
-        let client = under_way(&dom0, id);
-        match victim {
-            "agent" => drop(client),
-            "network" => {
-                let _ = dom0.on(&["ip", "link", "set", &vif, "down"]).exits(0);
-                settle(|| brokers(&dom0).is_empty());
-                let _ = dom0.on(&["ip", "link", "set", &vif, "up"]).exits(0);
-                // What node1 knows of its neighbour has to settle, or the next login fails.
-                settle(|| ask(&dom0, "alpha", "node1", &["status", "node1"]).code == 0);
-            }
-            _ => {
-                let session = dom0.process(broker(&dom0).parent).unwrap();
-                assert!(session.name.starts_with("sshd"), "{session:?}");
-                let _ = dom0.on(&["kill", "-KILL", &session.pid.to_string()]).exits(0);
-            }
-        }
-        settle(|| dom0.domid("alpha", "node2").is_some_and(|now| Some(now) > domid));
+        let domids = dom0.nodes().iter().filter_map(|node| dom0.domid(&node.cluster, &node.name));
+        let last = domids.max().unwrap();
+        let client = reached(&dom0, step, id);
+        strike(&dom0, client);
+        dom0.fault(&["release-writes", "alpha-node2"]);
+        settle(|| brokers(&dom0).is_empty());
+        assert_eq!(dom0.domid("alpha", "node2"), Some(last + 1), "{step:?}");
         let id = format!("{id:032x}");
-        settle(|| recorded(&dom0, "alpha", &[&id, "started created"]));
+        for result in ["fenced killed", "started created"] {
+            assert!(recorded(&dom0, "alpha", &[&id, result]), "{step:?}: {result}");
+        }
         dom0.fault(&["clear"]);
     }
+}
+
+#[test]
+fn the_fence_outlives_the_agent() {
+    outlives(|_, client| drop(client));
+}
+
+/// Whose kernel answers what it has not read with a reset.
+#[test]
+fn the_fence_outlives_an_agent_that_dies_with_words_unread() {
+    outlives(|dom0, client| {
+        let _ = dom0.on(&["pkill", "-STOP", "-x", "ssh"]).exits(0);
+        MOMENT(700);
+        let _ = dom0.on(&["pkill", "-KILL", "-x", "ssh"]).exits(0);
+        drop(client);
+    });
+}
+
+/// Nothing says that it has ended: sshd does not know that nobody is there.
+#[test]
+fn the_fence_outlives_the_network() {
+    outlives(|dom0, client| {
+        let vif = format!("vif{}.0", dom0.domid("alpha", "node1").unwrap());
+        let _ = dom0.on(&["ip", "link", "set", &vif, "down"]).exits(0);
+        dom0.fault(&["release-writes", "alpha-node2"]);
+        settle(|| brokers(dom0).is_empty());
+        let _ = dom0.on(&["ip", "link", "set", &vif, "up"]).exits(0);
+        // What node1 knows of its neighbour has to settle, or the next login fails.
+        settle(|| ask(dom0, "alpha", "node1", &["status", "node1"]).code == 0);
+        drop(client);
+    });
+}
+
+/// sudo has none of its own: the broker is sshd's child.
+#[test]
+fn the_fence_outlives_sshds_process() {
+    outlives(|dom0, client| {
+        let session = dom0.process(broker(dom0).parent).unwrap();
+        assert!(session.name.starts_with("sshd"), "{session:?}");
+        let _ = dom0.on(&["kill", "-KILL", &session.pid.to_string()]).exits(0);
+        settle(|| dom0.process(session.pid).is_none());
+        drop(client);
+    });
+}
+
+/// What `systemctl stop`, or logind with KillUserProcesses, does to a session.
+#[test]
+fn the_fence_outlives_everything_in_the_sessions_cgroup() {
+    outlives(|dom0, client| {
+        let serving = broker(dom0);
+        let session = groups(dom0, serving.parent);
+        let all = dom0.processes();
+        let inside =
+            |one: &&Process| groups(dom0, one.pid).iter().any(|group| session.contains(group));
+        let victims: Vec<String> =
+            all.iter().filter(inside).map(|victim| victim.pid.to_string()).collect();
+        assert!(victims.contains(&serving.parent.to_string()), "{victims:?}");
+        assert!(victims.len() >= 2, "the listener, the connection's own: {victims:?}");
+        let kill = ["kill", "-KILL"].into_iter().chain(victims.iter().map(String::as_str));
+        let _ = dom0.on(&kill.collect::<Vec<_>>());
+        assert!(dom0.process(serving.pid).is_some(), "the broker died with its session");
+        drop(client);
+        dom0.start_sshd(Sshd::Dedicated).unwrap();
+    });
 }

@@ -118,7 +118,8 @@ impl Drop for Frozen<'_> {
     }
 }
 
-/// A disk that hangs under the journal costs a second, and is said.
+/// A disk that hangs under the journal, and under the core that is wanted of the node, costs a second
+/// at a time, and is said.
 #[test]
 fn a_journal_that_hangs_stops_no_fence() {
     let dom0 = two_clusters().raise().unwrap();
@@ -134,9 +135,12 @@ fn a_journal_that_hangs_stops_no_fence() {
         );
     }
     let _ = ask(&dom0, "alpha", "node1", &["status", "node2"]).exits(0);
+    dom0.write("/etc/xen-fence/broker.toml", "dump = \"/var/lib/xen-fence/dumps\"\n", 0o644);
     let frozen = Frozen::new(&dom0);
     fenced_without_a_record(&dom0, "did not take the record within 1 s");
+    settle(|| dom0.syslog().contains("there is no core of it: /var/lib/xen-fence/dumps did not"));
     drop(frozen);
+    dom0.remove("/etc/xen-fence/broker.toml");
     settle(|| dom0.on(&["pgrep", "-x", BROKER]).code != 0);
     recorded_again(&dom0);
     let _ = dom0.on(&["umount", "/var/lib/xen-fence"]).exits(0);

@@ -231,5 +231,20 @@ mod tests {
         let mut buffer = LineBuffer::new(8);
         buffer.push(b"1234567\n");
         assert_eq!(buffer.take_line(), Ok(Some(b"1234567\n".to_vec())));
+        buffer.push(b"12345678\n");
+        assert_eq!(buffer.take_line(), Err(WireError::Oversized(8)));
+    }
+
+    #[test]
+    fn an_error_is_a_sentence_with_what_it_is_about() {
+        for (error, about) in [
+            (WireError::Oversized(512), "512 bytes"),
+            (WireError::Byte(0x1b), "0x1b"),
+            (WireError::UnknownVersion, VERSION),
+            (WireError::Missing("node"), "\"node\" is missing"),
+            (WireError::Field("power"), "\"power\""),
+        ] {
+            assert!(error.to_string().contains(about), "{error}");
+        }
     }
 }

@@ -220,7 +220,38 @@ mod tests {
     #[test]
     fn node_names_are_compared_without_case() {
         assert_eq!(NodeName::parse("Node2").unwrap(), NodeName::parse("nODE2").unwrap());
-        assert_eq!(NodeName::parse("Node2").unwrap().as_str(), "Node2");
+        let name = |text| NodeName::parse(text).unwrap();
+        assert_eq!((name("Node2").as_str(), name("Node2").lower()), ("Node2", "node2".to_owned()));
+        assert_ne!(name("node2"), name("node3"));
+        assert!(name("NODE2") < name("node3") && name("node2") < name("NODE3"));
+        let nodes = std::collections::HashSet::from([name("node2")]);
+        assert!(nodes.contains(&name("NODE2")) && !nodes.contains(&name("node3")));
+    }
+
+    /// Two names of which one is the other in another case are one key of a map.
+    #[test]
+    fn equal_names_have_equal_hashes_and_others_have_not() {
+        let hash = |text: &str| {
+            let mut hasher = std::hash::DefaultHasher::new();
+            NodeName::parse(text).unwrap().hash(&mut hasher);
+            hasher.finish()
+        };
+        assert_eq!(hash("node2"), hash("NODE2"));
+        assert_ne!(hash("node2"), hash("node3"));
+    }
+
+    #[test]
+    fn what_is_no_version_and_no_sentence_is_refused() {
+        for good in ["1", "0.1.0", "1.2.3-rc1+git"] {
+            assert_eq!(Version::parse(good).unwrap().to_string(), good);
+        }
+        for bad in ["", "1_2", "1 2", "ö", &"1".repeat(33)] {
+            assert_eq!(Version::parse(bad), Err(WireError::Field("version")), "{bad:?}");
+        }
+        for bad in ["", " a", "a ", "a\tb", "ö", &"a".repeat(MAX_TEXT + 1)] {
+            assert_eq!(Text::parse(bad), Err(WireError::Field("text")), "{bad:?}");
+        }
+        assert_eq!(Text::parse(&"a".repeat(MAX_TEXT)).unwrap().as_str().len(), MAX_TEXT);
     }
 
     #[test]
@@ -255,6 +286,8 @@ mod tests {
         let text = Text::escaped(&"\u{fffd}".repeat(1000));
         assert!(text.as_str().len() <= MAX_TEXT && text.as_str().ends_with(" [cut]"));
         assert_eq!(Text::escaped(" \t").as_str(), "-");
+        let fits = "a".repeat(MAX_TEXT - " [cut]".len());
+        assert_eq!(Text::escaped(&fits).as_str(), fits);
     }
 
     #[test]

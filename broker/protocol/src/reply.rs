@@ -239,3 +239,21 @@ impl Body {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::Power;
+
+    #[test]
+    fn a_session_ends_with_a_refusal_a_failure_or_done() {
+        let node = NodeName::parse("node2").unwrap();
+        let text = Text::escaped("because");
+        assert!(Body::Done.is_last());
+        assert!(Body::Refused { reason: Refusal::NoGo, text: text.clone() }.is_last());
+        assert!(Body::Failed { reason: Failure::Dying, text: text.clone() }.is_last());
+        assert!(!Body::Note { about: Note::Going, text }.is_last());
+        assert!(!Body::Fenced { node: node.clone(), how: How::Killed }.is_last());
+        assert!(!Body::Seen { node, power: Power::Off }.is_last());
+    }
+}

@@ -240,3 +240,52 @@ impl fmt::Display for ClientLine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_kills_waits_for_go_and_on_does_too() {
+        use Action::{Check, List, Monitor, Off, On, Reset, Status};
+        for (action, kills, waits) in [
+            (Reset, true, true),
+            (Off, true, true),
+            (On, false, true),
+            (Status, false, false),
+            (List, false, false),
+            (Monitor, false, false),
+            (Check, false, false),
+        ] {
+            assert_eq!((action.kills(), action.waits_for_go()), (kills, waits), "{action}");
+        }
+    }
+
+    #[test]
+    fn hosts_that_are_down_are_named_as_long_as_they_fit_into_a_line() {
+        let request = |action, node: Option<&str>| {
+            let node = node.map(|node| NodeName::parse(node).unwrap());
+            Request::new(RequestId::from_bits(7), action, node).unwrap()
+        };
+        let host = |length: usize| HostName::parse(&"h".repeat(length)).unwrap();
+        let off = request(Action::Off, Some("node2"));
+        assert!(off.confirmed_down().is_empty());
+        let line = |hosts| {
+            let named = off.clone().with_confirmed_down(hosts)?;
+            Ok::<_, WireError>(ClientLine::Request(named).to_string().len())
+        };
+        let taken = line(vec![host(1)]).unwrap() - 1;
+        // Each with the comma behind it, and the last one fills the line.
+        let others: Vec<HostName> = (0..(MAX_CLIENT_LINE - taken) / 61).map(|_| host(60)).collect();
+        let left = MAX_CLIENT_LINE - taken - others.len() * 61;
+        let with_last = |length| [others.clone(), vec![host(length)]].concat();
+        assert_eq!(line(with_last(left)), Ok(MAX_CLIENT_LINE));
+        let oversized = Err(WireError::Oversized(MAX_CLIENT_LINE));
+        assert_eq!(line(with_last(left + 1)), oversized);
+        assert_eq!(line([with_last(60), with_last(60)].concat()), oversized);
+        let named = off.clone().with_confirmed_down(vec![host(3)]).unwrap();
+        assert_eq!(named.confirmed_down(), [host(3)]);
+        let list = request(Action::List, None).with_confirmed_down(vec![host(3)]);
+        assert_eq!(list, Err(WireError::Field("down")));
+    }
+}

@@ -80,7 +80,7 @@ impl PowerOn<'_> {
     /// A sentence that says why it does not run.
     pub fn run(&self) -> Result<StartedHow, String> {
         let ended = self.create();
-        let words = last_words(&self.planned.output());
+        let words = first_words(&self.planned.output());
         if self.planned.is_called_off() {
             return Err("a later request called the power-on off".to_owned());
         }
@@ -157,17 +157,27 @@ impl PowerOn<'_> {
     }
 }
 
-/// The last lines that the toolstack wrote, as one.
-fn last_words(output: &Path) -> String {
+/// The first lines of what the toolstack wrote, as one: libxl cleans up after its first error, and says
+/// so on more of them.
+fn first_words(output: &Path) -> String {
     let bytes = fs::read(output).unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    // libxl cleans up after its first error and says so on several lines; the first is the cause.
-    lines
-        .iter()
-        .filter(|line| !line.starts_with("Parsing config"))
-        .take(2)
-        .copied()
-        .collect::<Vec<_>>()
-        .join("; ")
+    let says_something = |line: &&str| !line.is_empty() && !line.starts_with("Parsing config");
+    text.lines().map(str::trim).filter(says_something).take(2).collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cause_is_what_the_toolstack_said_first() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let said = "Parsing config from /etc/xen/node2.cfg\n\n libxl: error: not enough memory\n\
+            libxl: error: cannot add\nlibxl: error: cannot remove\n";
+        fs::write(file.path(), said).unwrap();
+        let words = "libxl: error: not enough memory; libxl: error: cannot add";
+        assert_eq!(first_words(file.path()), words);
+        assert_eq!(first_words(Path::new("/nowhere")), "");
+    }
 }

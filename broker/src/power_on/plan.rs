@@ -239,13 +239,4 @@ fn beside(token: &Path, ending: &str) -> PathBuf {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn files_beside_tokens_of_nodes_with_dots_are_told_apart() {
-        let of = |node: &str| beside(Path::new(&format!("/run/alpha={node}=0c0ffee")), ".out");
-        assert_ne!(of("web.a"), of("web.b"));
-        assert_eq!(of("web.a"), Path::new("/run/alpha=web.a=0c0ffee.out"));
-    }
-}
+mod tests;

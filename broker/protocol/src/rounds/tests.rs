@@ -330,3 +330,50 @@ fn what_is_left_off_anywhere_is_left_off_everywhere() {
         .hear(0, &ready(Power::On))
         .says(&["0 request", "0 go"]);
 }
+
+#[test]
+fn it_tells_who_is_waited_for_whether_the_asker_is_seen_and_whether_go_was_said() {
+    let elsewhere =
+        |power| Body::Ready { node: node(), power, asker: Asker::Elsewhere, hold: Hold::None };
+    let play = Play::of(Action::Off, 2);
+    assert_eq!((play.round.awaited(), play.round.asker_is_seen()), (Some(0), false));
+    let play = play.hear(0, &ready(Power::On));
+    assert_eq!((play.round.awaited(), play.round.asker_is_seen()), (Some(1), true));
+    assert!(!play.round.has_gone());
+    let play = play.hear(1, &elsewhere(Power::Off));
+    assert_eq!((play.round.awaited(), play.round.asker_is_seen()), (None, true));
+    assert!(play.round.has_gone());
+    let play = Play::of(Action::Off, 2).hear(0, &elsewhere(Power::On));
+    assert!(!play.hear(1, &elsewhere(Power::Off)).round.asker_is_seen());
+}
+
+#[test]
+fn what_is_said_of_another_node_is_out_of_place() {
+    let other = || NodeName::parse("node3").unwrap();
+    let body =
+        Body::Ready { node: other(), power: Power::On, asker: Asker::Here, hold: Hold::None };
+    Play::of(Action::Off, 1).hear(0, &body).ends(Outcome::Untouched(Why::OutOfPlace(0)));
+    let gone = Play::of(Action::Off, 1).hear(0, &ready(Power::On));
+    let body = Body::Fenced { node: other(), how: How::Killed };
+    gone.hear(0, &body).ends(Outcome::Unknown(Why::OutOfPlace(0)));
+    let looking = Play::of(Action::Off, 2)
+        .hear(0, &ready(Power::On))
+        .hear(1, &ready(Power::Off))
+        .hear(0, &fenced(How::Killed))
+        .hear(1, &fenced(How::Absent))
+        .hear(1, &seen(Power::Off));
+    let body = Body::Seen { node: other(), power: Power::Off };
+    looking.hear(0, &body).ends(Outcome::Unknown(Why::OutOfPlace(0)));
+}
+
+/// By then the second has been told to go.
+#[test]
+fn a_late_go_that_was_confirmed_before_is_no_reason_to_begin_anew() {
+    let play = Play::of(Action::Off, 2)
+        .hear(0, &ready(Power::On))
+        .hear(1, &ready(Power::Off))
+        .hear(0, &going())
+        .hear(0, &refused(Refusal::LateGo));
+    assert_eq!(play.round.standing(), Standing::Going);
+    play.hear(1, &fenced(How::Absent)).ends(Outcome::Unknown(Why::Said(0)));
+}

@@ -207,6 +207,28 @@ fn root_may_do_everything_to_the_nodes_of_the_policy_and_to_nothing_else() {
     assert_eq!(said(decide(&alpha(), &node1, None, None, &request("list"))).0, "identity");
 }
 
+/// What a monitor and a brake go by, whoever asks.
+#[test]
+fn a_grant_knows_whether_the_clusters_nodes_may_kill_and_what_brakes_them() {
+    let of = |lines: &str| {
+        let text = format!(
+            "{lines}\n[nodes.node1]\nuuid = \"0f6a1b2c-0000-4000-8000-000000000001\"\n\
+             keys = [\"{}\"]\n",
+            KEYS[0]
+        );
+        let policy = parse(&ClusterName::parse("alpha").unwrap(), &text).unwrap();
+        let key = PublicKey::parse(KEYS[0]).unwrap().fingerprint();
+        let caller = Caller::parse("node node1").unwrap();
+        match decide(&policy, &caller, Some(&key), None, &request("monitor")) {
+            Decision::Permit(grant) => (grant.nodes_may_kill(), grant.brake().is_some()),
+            Decision::Refuse(refused) => panic!("{}", refused.recorded),
+        }
+    };
+    assert_eq!(of("actions = [\"on\", \"status\"]"), (false, false));
+    assert_eq!(of("actions = [\"off\"]"), (true, false));
+    assert_eq!(of("actions = [\"reset\"]\nbrake = \"3 resets in 10m\""), (true, true));
+}
+
 #[test]
 fn without_from_the_address_does_not_matter() {
     let text = format!(

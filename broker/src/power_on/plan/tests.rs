@@ -1,0 +1,133 @@
+//! Tokens as brokers write and read them: real files and processes.
+
+use super::*;
+use crate::clock::BootClock;
+use crate::processes::ProcFs;
+use crate::target::tests::node;
+use crate::toolstack::Xl;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use tempfile::TempDir;
+
+fn starts() -> (TempDir, Starts) {
+    let dir = tempfile::tempdir().unwrap();
+    let starts = Starts::of(dir.path().join("starts"), ClusterName::parse("alpha").unwrap());
+    (dir, starts)
+}
+
+fn id(bits: u128) -> RequestId {
+    RequestId::from_bits(bits)
+}
+
+/// What there is of a node: a plan, one that has begun, one of this request that has begun.
+fn seen(starts: &Starts, request: u128) -> (bool, bool, bool) {
+    let node = node();
+    let cut_short = starts.was_cut_short(&node, &id(request).to_string());
+    (starts.has_plan_for(&node, &ProcFs), starts.has_begun_for(&node, &ProcFs), cut_short)
+}
+
+fn call_off(starts: &Starts) -> Result<bool, String> {
+    let toolstack = Xl::at("/nowhere/xl".into());
+    starts.call_off(&node(), &Host { toolstack: &toolstack, processes: &ProcFs, clock: &BootClock })
+}
+
+/// A session's leader that waits, as the toolstack's create may.
+struct Leader(Child);
+
+impl Leader {
+    fn new() -> Self {
+        Self(Command::new("sleep").arg("60").process_group(0).spawn().unwrap())
+    }
+
+    fn named(&self) -> (i32, u64) {
+        let pid = i32::try_from(self.0.id()).unwrap();
+        (pid, start_of(pid).unwrap())
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _gone = self.0.wait();
+    }
+}
+
+#[test]
+fn a_plan_is_seen_until_it_goes_and_begins_once() {
+    let (_dir, starts) = starts();
+    assert_eq!(seen(&starts, 1), (false, false, false));
+    let planned = starts.plan(&node(), id(1)).unwrap();
+    assert_eq!(seen(&starts, 1), (true, false, false));
+    assert!(!planned.is_called_off());
+    planned.begins();
+    assert_eq!(seen(&starts, 1), (true, true, true));
+    assert_eq!(seen(&starts, 2), (true, true, false), "by another request");
+    drop(planned);
+    assert_eq!(seen(&starts, 1), (false, false, false));
+}
+
+/// The token stays; nothing but the toolstack's own session goes on.
+#[test]
+fn what_a_killed_broker_has_left_is_a_plan_only_while_its_create_lives() {
+    let (_dir, starts) = starts();
+    let planned = starts.plan(&node(), id(1)).unwrap();
+    let dead = |begun, leader| {
+        let token = Token { broker: (i32::MAX, 1), begun, unit: None, leader };
+        token.write(&planned.token).unwrap();
+    };
+    dead(false, None);
+    assert_eq!(seen(&starts, 1), (false, false, false));
+    dead(true, None);
+    assert_eq!(seen(&starts, 1), (false, false, true));
+    let leader = Leader::new();
+    dead(true, Some(leader.named()));
+    assert_eq!(seen(&starts, 1), (true, true, true));
+    let (pid, started) = leader.named();
+    dead(true, Some((pid, started + 1)));
+    assert_eq!(seen(&starts, 1), (false, false, true), "another process has its number");
+}
+
+#[test]
+fn who_calls_off_takes_the_token_away_and_kills_what_carries_it_out() {
+    let (_dir, starts) = starts();
+    assert_eq!(call_off(&starts), Ok(false));
+    let planned = starts.plan(&node(), id(1)).unwrap();
+    let mut leader = Leader::new();
+    planned.is_carried_out_by(None, Some(leader.named())).unwrap();
+    fs::write(planned.output(), "what xl said").unwrap();
+    assert_eq!(call_off(&starts), Ok(true));
+    assert!(planned.is_called_off());
+    assert!(!leader.0.wait().unwrap().success(), "the create went on");
+    assert!(!planned.output().exists());
+    assert_eq!(seen(&starts, 1), (false, false, false));
+    assert_eq!(call_off(&starts), Ok(false));
+}
+
+#[test]
+fn other_nodes_plans_are_let_alone() {
+    let (_dir, starts) = starts();
+    let planned = starts.plan(&node(), id(1)).unwrap();
+    let name = planned.token.file_name().unwrap().to_str().unwrap().replace("node2", "node22");
+    let other = planned.token.with_file_name(name);
+    fs::copy(&planned.token, &other).unwrap();
+    assert_eq!(call_off(&starts), Ok(true));
+    assert!(other.exists());
+}
+
+#[test]
+fn where_no_token_can_be_written_nothing_is_planned() {
+    let (dir, starts) = starts();
+    assert_eq!(starts.probe(), Ok(()));
+    fs::remove_dir(dir.path().join("starts")).unwrap();
+    fs::write(dir.path().join("starts"), "").unwrap();
+    let path = dir.path().join("starts").display().to_string();
+    assert!(starts.probe().unwrap_err().contains(&path));
+    assert!(starts.plan(&node(), id(1)).unwrap_err().contains(&path));
+}
+
+#[test]
+fn files_beside_tokens_of_nodes_with_dots_are_told_apart() {
+    let of = |node: &str| beside(Path::new(&format!("/run/alpha={node}=0c0ffee")), ".out");
+    assert_ne!(of("web.a"), of("web.b"));
+    assert_eq!(of("web.a"), Path::new("/run/alpha=web.a=0c0ffee.out"));
+}
