@@ -4,6 +4,7 @@ mod asker;
 mod brake;
 mod client;
 mod comebacks;
+mod corosync;
 mod crash;
 mod detach;
 mod dump;
