@@ -72,11 +72,14 @@ install-sshd-dedicated:
 	$(DIR) -m 0750 $(DESTDIR)/var/log/xen-fence
 	@new=$(DESTDIR)/etc/xen-fence/sshd_config; \
 	if test -e $$new && ! cmp -s broker/host/sshd_config $$new; then \
-		echo "$$new was changed and stays; the one of this version is $$new.new"; \
+		echo "$$new is another one and stays; that of this version is $$new.new"; \
+		echo "compare them, and run: systemctl reload xen-fence-sshd"; \
 		new=$$new.new; \
 	fi; \
 	$(FILE) -m 0644 broker/host/sshd_config $$new
 	$(FILE) -m 0644 broker/host/xen-fence-sshd.service $(DESTDIR)/usr/lib/systemd/system/
+	$(DIR) -m 0755 $(DESTDIR)/etc/logrotate.d
+	$(FILE) -m 0644 broker/host/logrotate $(DESTDIR)/etc/logrotate.d/xen-fence
 	$(FILE) -m 0644 broker/host/ssh_keep_directory.conf \
 		$(DESTDIR)/etc/systemd/system/ssh.service.d/xen-fence.conf
 

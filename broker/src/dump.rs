@@ -16,8 +16,11 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use xen_fence_protocol::RECORD;
 
+/// In less no core is written.
+const LEAST: Duration = Duration::from_secs(1);
 /// Limits the size of what a program writes, and is that program then (prlimit(1)).
 const PRLIMIT: &str = "/usr/bin/prlimit";
 
@@ -31,6 +34,9 @@ pub fn dump(
     name: &str,
     domid: u32,
 ) -> Result<PathBuf, String> {
+    if wish.time < LEAST {
+        return Err("the request is too old to be held up by it".to_owned());
+    }
     let file = wish.directory.join(format!("{name}.{domid}.core"));
     let (wanted, place) = (wish.clone(), file.clone());
     let looked = bounded::within(RECORD, move || is_ready(&wanted, &place));

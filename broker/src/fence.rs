@@ -124,7 +124,7 @@ impl Pursuit<'_> {
                         witness.harmless();
                         harmless = true;
                     }
-                    match self.what_stands_against(seen) {
+                    match self.what_stands_against(seen)? {
                         None => return self.proven(),
                         Some(obstacle) => obstacle,
                     }
@@ -223,15 +223,23 @@ impl Pursuit<'_> {
     }
 
     /// The first thing that keeps this sight from being a proof.
-    fn what_stands_against(&self, sight: &Sight) -> Option<String> {
+    fn what_stands_against(&mut self, sight: &Sight) -> Result<Option<String>, NotFenced> {
         let living = sight.rows.iter().find(|sighted| sighted.row.lives());
         if let Some(Sighted { row, .. }) = living {
-            return Some(format!("domain {} still lives", row.domid));
+            return Ok(Some(format!("domain {} still lives", row.domid)));
         }
+        let obstacle = sight.obstacle().or_else(|| self.living_writer());
+        if obstacle.is_some() {
+            return Ok(obstacle);
+        }
+        // A life that came and went between two looks has shown no row, but its writers have its name.
+        self.note_writers(sight)?;
+        Ok(self.living_writer())
+    }
+
+    fn living_writer(&self) -> Option<String> {
         let writer = self.writers.iter().find(|writer| self.host.processes.lives(writer));
-        sight.obstacle().or_else(|| {
-            writer.map(|writer| format!("its {} (pid {}) still runs", writer.what, writer.pid))
-        })
+        writer.map(|writer| format!("its {} (pid {}) still runs", writer.what, writer.pid))
     }
 
     fn proven(&self) -> Result<How, NotFenced> {

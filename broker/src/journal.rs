@@ -11,7 +11,7 @@ use crate::bounded;
 use crate::processes::{ProcFs, Process, Processes};
 pub use file::old_files;
 use file::{Current, Tail};
-pub use in_flight::{Cut, Doing, InFlight};
+pub use in_flight::{Cut, Doing, InFlight, POWERING_ON};
 pub use record::{Event, Record, hash};
 use std::io;
 use std::path::{Path, PathBuf};

@@ -171,14 +171,17 @@ impl Recorder {
         }
     }
 
-    /// Only what changes nothing: an answer, a refusal, an agent that left, or a request that failed
-    /// before anything was touched.
+    /// Only what changes nothing: an answer, a refusal, an agent that left, or the end of a request that
+    /// touched nothing, as an off of a node that is off.
     const fn may_be_counted(&self, event: Event) -> bool {
         match event {
-            Event::Answer | Event::Rehearsal | Event::Refused | Event::Note | Event::Outcome => {
-                !self.acts
-            }
-            Event::Intent | Event::Start | Event::Closed | Event::Summary => false,
+            Event::Answer
+            | Event::Rehearsal
+            | Event::Refused
+            | Event::Note
+            | Event::Outcome
+            | Event::Start => !self.acts,
+            Event::Intent | Event::Closed | Event::Summary => false,
         }
     }
 

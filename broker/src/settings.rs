@@ -41,6 +41,12 @@ pub struct Dump {
 }
 
 impl Dump {
+    /// The same, with no more than so much time.
+    #[must_use]
+    pub fn within(&self, most: Duration) -> Self {
+        Self { time: self.time.min(most), ..self.clone() }
+    }
+
     /// How large it may become, in bytes.
     #[must_use]
     pub const fn bytes(&self) -> u64 {

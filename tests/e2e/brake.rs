@@ -1,6 +1,7 @@
 //! The brake: a node that is reset again and again is killed and left off, until somebody wants it.
 
-use crate::{Dom0, ask, recorded, settle};
+use crate::client::Client;
+use crate::{Dom0, ask, long_after, recorded, settle};
 use xen_fence_tests::throwaway::Output;
 
 fn with_brake(brake: &str) -> Dom0 {
@@ -109,4 +110,33 @@ fn a_count_that_is_not_kept_is_said_and_stops_no_reset() {
     dom0.write("/run/xen-fence/brakes/alpha=node2.json", "{", 0o600);
     let _ = reset_again(&dom0).saying("is damaged").saying("and started");
     let _ = dom0.on(&["xen-fence-admin", "brake", "list"]).exits(0).saying("leaves it off");
+}
+
+const ONE: &str = "actions = [\"reset\", \"off\", \"on\", \"status\"]\nbrake = \"1 resets in 10m\"";
+
+/// The last reset that the brake lets pass is not braked by itself when it is repeated or joined.
+#[test]
+fn a_reset_that_is_repeated_or_joined_is_not_braked_by_itself() {
+    let builder = Dom0::builder().cluster("alpha", &["node1", "node2", "node3"]);
+    let dom0 = builder.policy("alpha", ONE).raise().unwrap();
+    let mut first = Client::ready(&dom0, "node1", 0x501, "reset node2");
+    first.say("go-later", "");
+    let _ = first.hears("fenced");
+    let _ = first.hears("unstarted");
+    let mut again = Client::ready(&dom0, "node1", 0x501, "reset node2");
+    again.say("go", "");
+    let _ = again.hears("fenced");
+    let _ = again.hears("started");
+    let joined = ask(&dom0, "alpha", "node3", &["reset", "node2"]).exits(0);
+    assert!(joined.says("joined") && !joined.says("stays off"), "{joined}");
+    assert!(dom0.domid("alpha", "node2").is_some());
+    // Another one is one too many, and so is its retry.
+    long_after(&dom0);
+    for id in [0x502, 0x502] {
+        let mut other = Client::ready(&dom0, "node1", id, "reset node2");
+        other.say("go", "");
+        let _ = other.hears("fenced");
+        let _ = other.hears("unstarted");
+    }
+    assert_eq!(dom0.domid("alpha", "node2"), None);
 }

@@ -1,7 +1,7 @@
 //! From go on the fence outlives its client: the agent, the network, sshd's processes, and
 //! everything in the cgroup that the session lived in. Promise 3.
 
-use crate::client::{Client, MOMENT, brokers, destroy_goes_on, groups};
+use crate::client::{Client, brokers, destroy_goes_on, groups};
 use crate::{Dom0, Shared, ask, long_after, recorded, settle, two_clusters};
 use xen_fence_tests::throwaway::{Process, Sshd};
 
@@ -112,13 +112,19 @@ fn the_fence_outlives_the_agent() {
     outlives(|_, client| drop(client));
 }
 
-/// Whose kernel answers what it has not read with a reset.
 #[test]
-fn the_fence_outlives_an_agent_that_dies_with_words_unread() {
+fn the_fence_outlives_a_connection_that_is_reset() {
     outlives(|dom0, client| {
-        let _ = dom0.on(&["pkill", "-STOP", "-x", "ssh"]).exits(0);
-        MOMENT(700);
-        let _ = dom0.on(&["pkill", "-KILL", "-x", "ssh"]).exits(0);
+        let node1 = dom0.in_node("alpha", "node1");
+        let resets = || {
+            let counters = node1.run(&["nstat", "-asz", "TcpOutRsts"]).exits(0).stdout;
+            counters.lines().find_map(|line| {
+                line.strip_prefix("TcpOutRsts")?.split_whitespace().next()?.parse::<u64>().ok()
+            })
+        };
+        let before = resets();
+        let _ = node1.run(&["ss", "-K", "dport = 2422"]).exits(0);
+        assert!(before.is_some() && resets() > before, "{before:?}: nobody was told");
         drop(client);
     });
 }

@@ -5,6 +5,37 @@ use std::time::Duration;
 
 static SHARED: Shared = Shared::new();
 
+/// Cores that take longer than they may.
+fn slow_cores() -> Dom0 {
+    let nodes = ["node1", "node2", "node3", "node4"];
+    let dom0 = Dom0::builder().cluster("alpha", &nodes).raise().unwrap();
+    dom0.write("/etc/xen-fence/broker.toml", format!("dump = \"{CORES}\"\n"), 0o644);
+    for node in &nodes[1..] {
+        dom0.fault(&["fault", "slow-dump", "60000", &format!("alpha-{node}")]);
+    }
+    dom0
+}
+
+/// Each holds the cluster's lock while its core is written.
+#[test]
+fn cores_of_several_nodes_leave_time_for_each_kill() {
+    let dom0 = slow_cores();
+    let asks = ["node2", "node3", "node4"]
+        .map(|node| dom0.in_node("alpha", "node1").spawn(&["xen-fence", "off", node]));
+    for off in asks {
+        let _ = off.wait().exits(0).saying("fenced (killed)");
+    }
+}
+
+#[test]
+fn a_core_leaves_time_to_who_was_late_to_ask() {
+    let dom0 = slow_cores();
+    let _ = dom0.on(&["mv", "/usr/bin/sudo", "/usr/bin/sudo.real"]).exits(0);
+    let slow = "#!/bin/sh\nsleep 31\nexec /usr/bin/sudo.real \"$@\"\n";
+    dom0.write("/usr/bin/sudo", slow, 0o755);
+    let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0).saying("fenced (killed)");
+}
+
 const CORES: &str = "/var/lib/xen-fence/dumps";
 
 /// Runs a case on a host that wants cores, with these lines besides.

@@ -2,7 +2,7 @@
 //! when, and the proof of a death is still to be had.
 
 use crate::client::{Client, MOMENT, destroy_goes_on};
-use crate::{Dom0, Shared, ask, long_after, recorded, settle, untouched};
+use crate::{Dom0, Shared, ask, long_after, recorded, settle, two_clusters, untouched};
 use std::sync::MutexGuard;
 use std::time::Duration;
 use xen_fence_tests::throwaway::Output;
@@ -321,4 +321,15 @@ fn only_root_holds_and_only_what_the_policy_has() {
     let listed = dom0.on(&["xen-fence-admin", "holds", "alpha", "--format", "json"]).exits(0);
     let object: serde_json::Value = serde_json::from_str(&listed.stdout).unwrap();
     assert_eq!((&object["node"], &object["why"]), (&"node2".into(), &"two".into()));
+}
+
+/// A hold is for a reset that joins one of a moment ago, too.
+#[test]
+fn a_reset_right_after_another_heeds_a_hold_that_was_set_between() {
+    let dom0 = two_clusters().raise().unwrap();
+    let _ = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0).saying("started");
+    let hold = ["hold", "alpha", "node2", "--for", "1h", "--why", "why", "--on-fence=off"];
+    let _ = dom0.on(&[&["xen-fence-admin"], &hold[..]].concat()).exits(0);
+    let _ = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0).saying("fenced (killed)");
+    assert_eq!(dom0.domid("alpha", "node2"), None, "it was to be left off");
 }

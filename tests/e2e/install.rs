@@ -16,6 +16,7 @@ fn files_are_roots_and_nobody_elses_to_write() {
         ("/usr/sbin/xen-fence-admin", 0o755),
         ("/usr/lib/xen-fence/xen-fence-launcher", 0o755),
         ("/usr/lib/xen-fence/xen-fence-keys", 0o755),
+        ("/etc/logrotate.d/xen-fence", 0o644),
         ("/etc/xen-fence/clusters.d", 0o750),
         ("/var/lib/xen-fence", 0o700),
         ("/var/lib/xen-fence/journal", 0o700),

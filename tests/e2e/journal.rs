@@ -222,3 +222,36 @@ fn a_flood_of_refusals_is_counted_and_hides_no_kill() {
     settle(|| said("10 more of this kind between ") == 1);
     let _ = chained(&dom0);
 }
+
+/// What touches nothing is counted like a refusal: a node may ask for it as often as it likes.
+#[test]
+fn an_off_of_what_is_off_and_an_on_of_what_runs_fill_no_journal() {
+    let dom0 = two_clusters().stopped("alpha", "node2").raise().unwrap();
+    for (action, event, result) in
+        [("off node2", "outcome", "fenced absent"), ("on node1", "start", "started running")]
+    {
+        for id in 0..24 {
+            let mut client = Client::ready(&dom0, "node1", 0xf00 + id, action);
+            client.say("go", "");
+            let _ = client.hears(if action == "on node1" { "started" } else { "fenced" });
+            let _ = client.hears("done");
+        }
+        let told = of(&dom0, event);
+        assert_eq!(
+            told.iter().filter(|record| record["result"] == result).count(),
+            20,
+            "{told:#?}"
+        );
+    }
+    assert_eq!(of(&dom0, "intent").len(), 0);
+    // What is done is on record all the same.
+    let _ = ask(&dom0, "alpha", "node1", &["on", "node2"]).exits(0).saying("started");
+    let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0).saying("killed");
+    // So is what a person has stated.
+    let mut client = Client::ready(&dom0, "node1", 0xfff, "off node2 down=xen9");
+    client.say("go", "");
+    let _ = client.hears("fenced");
+    assert!(recorded(&dom0, "alpha", &["intent", "states that xen9 is down"]));
+    assert_eq!(of(&dom0, "intent").len(), 3);
+    let _ = chained(&dom0);
+}

@@ -31,12 +31,29 @@ fn root_fences_nothing_that_the_policy_does_not_know() {
         let fence = |cluster: &str, node: &str| {
             dom0.on(&["xen-fence-admin", "fence", cluster, node, "--action", "off"])
         };
-        let _ = fence("alpha", "db1").exits(1).saying("refused").saying("no node of that name");
-        let _ = fence("gamma", "node2").exits(1).saying("refused");
+        let _ = fence("alpha", "db1").exits(2).saying("no node db1").saying("are node1, node2");
+        let _ = fence("gamma", "node2").exits(2).saying("clusters.d/gamma.toml");
+        assert!(!dom0.has("/var/lib/xen-fence/journal/gamma.jsonl"));
         let _ = fence("alpha", "../x").exits(2).saying("the name is not");
         let _ = fence("Alpha", "node2").exits(2);
         let nobody = "setpriv --reuid=65534 --clear-groups xen-fence-admin fence alpha node2";
         let _ = dom0.sh(nobody).exits(2).saying("only root");
+    });
+}
+
+/// A guest hears that something is wrong, root hears what.
+#[test]
+fn root_is_told_what_a_guest_is_not() {
+    let dom0 = SHARED.take();
+    let policy = "/etc/xen-fence/clusters.d/alpha.toml";
+    untouched(&dom0, || {
+        let fence = || dom0.on(&["xen-fence-admin", "fence", "alpha", "node2"]);
+        let _ = dom0.on(&["chmod", "666", policy]).exits(0);
+        let _ = fence().exits(2).saying(policy).saying("chmod");
+        let _ = dom0.on(&["chmod", "644", policy]).exits(0);
+        dom0.write("/etc/xen-fence/broker.toml", "toolstack = \"virsh\"\n", 0o644);
+        let _ = fence().exits(1).saying("/etc/xen-fence/broker.toml");
+        dom0.remove("/etc/xen-fence/broker.toml");
     });
 }
 

@@ -1,8 +1,8 @@
 //! Several dom0s: fenced is said when all have proven it, and nothing is touched where one is missing
 //! that has to be asked.
 
-use crate::client::destroy_goes_on;
-use crate::{Dom0, ask, counts, recorded, settle, stands_still};
+use crate::client::{Client, MOMENT, destroy_goes_on};
+use crate::{Dom0, ask, counts, is_listing, recorded, settle, stands_still};
 use std::time::{Duration, Instant};
 use xen_fence_tests::throwaway::Output;
 
@@ -294,4 +294,37 @@ fn two_that_shoot_each_other_never_both_die() {
             }
         }
     }
+}
+
+/// What is off on root's own dom0 may run on another one.
+#[test]
+fn root_starts_no_node_that_another_dom0_may_run() {
+    let (xen1, xen2) = two();
+    let runs = |dom0: &Dom0| dom0.domid("alpha", "node2").is_some();
+    let (away, home) = if runs(&xen1) { (&xen2, &xen1) } else { (&xen1, &xen2) };
+    let fence = away.on(&["xen-fence-admin", "fence", "alpha", "node2"]).exits(0);
+    let _ = fence.saying("fenced (absent)").saying("left off here");
+    assert!(runs(home) && !runs(away), "it runs twice");
+}
+
+/// A power-on that ends while dom0 is looked at is no reason to call the node off.
+#[test]
+fn a_node_that_is_born_during_a_look_is_not_called_off() {
+    let (xen1, _xen2) = two();
+    let mut first = Client::ready(&xen1, "node1", 0x601, "reset node2");
+    first.say("go-later", "");
+    let _ = first.hears("fenced");
+    first.say("look", "");
+    let _ = first.hears("seen");
+    xen1.fault(&["fault", "list-stale", "2500"]);
+    let mut status = Client::of(&xen1, "node1", 0x602);
+    status.say("request", " status node2");
+    settle(|| is_listing(&xen1));
+    MOMENT(200);
+    xen1.fault(&["lift", "list-stale"]);
+    first.say("start", "");
+    let _ = first.hears("started");
+    assert!(xen1.domid("alpha", "node2").is_some());
+    let seen = status.hears("seen");
+    assert!(!seen.ends_with(" off"), "{seen}");
 }

@@ -223,6 +223,8 @@ fn a_strangers_key_takes_no_turn_of_the_account() {
         ))
     };
     assert_eq!(said(key).exits(0).stdout, keys);
+    // As an sshd_config of before says it.
+    assert_eq!(said("").exits(0).stdout, keys);
     let turn = "exec flock /run/xen-fence/fence-alpha.logins sh -c 'echo mine; exec sleep 60'";
     let holder = dom0.place().spawn(&["sh", "-c", turn]);
     settle(|| dom0.sh("flock -n /run/xen-fence/fence-alpha.logins true").code != 0);

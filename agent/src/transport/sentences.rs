@@ -48,9 +48,10 @@ pub(super) fn login(stop: Stop, account: &str, identity: &Identity) -> Error {
             format!("the key file {} cannot be used: {why}", identity.path().display()),
         )
         .hint("an ed25519 key in OpenSSH's format always works"),
-        Stop::NoCommon(why) | Stop::Lost(why) => {
-            lost(Phase::Login, &why).hint("dom0 may be starting or stopping (nologin), or too busy")
-        }
+        Stop::NoCommon(why) | Stop::Lost(why) => lost(Phase::Login, &why).hint(
+            "dom0 may be starting or stopping (nologin), or too busy; or this account has all \
+                 the logins that it may have, and each has a request under way",
+        ),
         Stop::TimedOut => silent(Phase::Login),
     }
 }

@@ -201,10 +201,15 @@ fn watch_over(tcp: &Arc<TcpStream>, deadline: Deadline) {
     let _ = thread::Builder::new().name("deadline".to_owned()).spawn(watch);
 }
 
+/// How the library's words, in small letters, begin for an answer that did not come.
+const WAITS: &str = "waiting for ";
+
 /// Sorts the library's error codes by what they mean for us.
 fn stop(code: i32, why: String) -> Stop {
     match code {
         codes::LIBSSH2_ERROR_KEX_FAILURE | codes::LIBSSH2_ERROR_METHOD_NONE => Stop::NoCommon(why),
+        // The library says so of a connection that ends while it waits for the answer, too (userauth.c).
+        codes::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED if why.starts_with(WAITS) => Stop::Lost(why),
         codes::LIBSSH2_ERROR_AUTHENTICATION_FAILED
         | codes::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED
         | codes::LIBSSH2_ERROR_CHANNEL_FAILURE
@@ -281,6 +286,18 @@ pub(crate) fn is_hash_of(line: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A login that breaks off can be tried again, one that is refused cannot.
+    #[test]
+    fn what_was_not_answered_was_not_refused() {
+        let of = |code, why: &str| stop(code, why.to_owned());
+        let unverified = codes::LIBSSH2_ERROR_PUBLICKEY_UNVERIFIED;
+        assert!(matches!(of(unverified, "waiting for userauth response"), Stop::Lost(_)));
+        assert!(matches!(of(unverified, "waiting for publickey userauth response"), Stop::Lost(_)));
+        let wrong = "username/publickey combination invalid";
+        assert!(matches!(of(unverified, wrong), Stop::Denied(_)));
+        assert!(matches!(of(codes::LIBSSH2_ERROR_AUTHENTICATION_FAILED, wrong), Stop::Denied(_)));
+    }
 
     #[test]
     fn hashed_names_as_ssh_keygen_writes_them() {

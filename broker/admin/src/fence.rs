@@ -22,7 +22,7 @@ use xen_fence_broker::serve::{Door, House, RUN_DIR, serve};
 use xen_fence_broker::session::Session;
 use xen_fence_broker::settings::SETTINGS_FILE;
 use xen_fence_protocol::{
-    Action, Body, ClientLine, How, NodeName, Note, Reply, Request, RequestId,
+    Action, Body, ClientLine, How, NodeName, Note, Power, Reply, Request, RequestId,
 };
 
 /// Fences a node, or powers it on.
@@ -70,7 +70,9 @@ pub(crate) fn run(cluster: &str, node: &str, action: FenceAction) -> Ending {
 
 fn prepare(cluster: &str, node: &str, action: FenceAction) -> Result<(Identity, Request), Ending> {
     root::must_be_root()?;
-    let (cluster, node) = (root::cluster(cluster)?, root::node_name(node)?);
+    let cluster = root::cluster(cluster)?;
+    // Said here with all that root may know; the broker decides by the policy as it reads it.
+    let node = root::node(&root::policy(&cluster)?, node)?.name().clone();
     let action = match action {
         FenceAction::Reset => Action::Reset,
         FenceAction::Off => Action::Off,
@@ -98,7 +100,7 @@ fn converse(stream: &UnixStream, request: &Request) -> Ending {
         complain(format!("the broker could not be asked: {error}"));
         return Ending::Unable;
     }
-    let mut ending = Ending::Wrong;
+    let (mut ending, mut left_off) = (Ending::Wrong, false);
     for line in BufReader::new(stream).split(b'\n') {
         let Ok(mut line) = line else { break };
         line.push(b'\n');
@@ -109,8 +111,11 @@ fn converse(stream: &UnixStream, request: &Request) -> Ending {
         match reply.body {
             Body::Ready { node, power, .. } => {
                 say(format!("{node} is {power}"));
+                // What is off here may run on another dom0, and nobody has asked there.
+                left_off = power == Power::Off && request.action() == Action::Reset;
+                let go = if left_off { ClientLine::GoOff } else { ClientLine::Go };
                 // A go that does not arrive shows in the answer.
-                let _unheard = tell(ClientLine::Go(request.id()));
+                let _unheard = tell(go(request.id()));
             }
             Body::Note { about: Note::Listening | Note::Going, .. } => {}
             Body::Note { text, .. } => complain(text),
@@ -119,6 +124,12 @@ fn converse(stream: &UnixStream, request: &Request) -> Ending {
             )),
             Body::Fenced { node, how } => {
                 say(format!("{node} fenced ({how})"));
+                if left_off {
+                    say(
+                        "it was off on this dom0 and is left off here; if it runs on no other dom0, the \
+                         same with --action on starts it",
+                    );
+                }
                 ending = Ending::Well;
             }
             Body::Started { node, how } => {

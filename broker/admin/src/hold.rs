@@ -75,7 +75,8 @@ fn try_set(
 }
 
 const CAVEATS: [&str; 3] = [
-    "Proven off, the node counts as fenced all the same. What root does by hand is not held.",
+    "Proven off, the node counts as fenced all the same. `xl` typed by root is not held, \
+     `xen-fence-admin fence` is.",
     "It binds this dom0 alone: set it on every dom0 on which the node may run. An honest agent heeds \
      the hold of any dom0; a dishonest guest can ignore that of another.",
     "It survives a reboot and ends by the wall clock: a clock that is set forward ends it early, one \

@@ -218,6 +218,20 @@ fn the_writers_of_a_row_that_is_first_seen_dying_are_waited_for() {
 }
 
 #[test]
+fn the_writers_of_a_life_that_no_look_has_shown_are_waited_for() {
+    let world = World::running().on_destroy(|world, domid| {
+        world.remove(domid);
+        // Its monitor has given it another life, which has ended too and left its device model.
+        world.writers.borrow_mut().push(process("device model qemu-system-i386"));
+        world.later(MS(8_000), |world| world.writers.borrow_mut().clear());
+        Ok(())
+    });
+    let (ended, took, _) = fence(&world);
+    assert_eq!(ended, Ok(How::Killed));
+    assert!(took >= 8_000, "{took}");
+}
+
+#[test]
 fn a_life_that_was_set_aside_is_killed_and_tells_nothing_of_a_shell() {
     let aside = || row(4, "alpha-node2-20261121T0832Z", UUID, false);
     assert_eq!(fence(&World::with(vec![aside()])).0, Ok(How::Killed));

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 /// or power-on for each node.
 const MOST: usize = 64;
 
+/// The result of an intent to power a node on; other intents are kills.
+pub const POWERING_ON: &str = "powering on";
+
 /// What is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -71,7 +74,11 @@ impl InFlight {
             request: record.request.clone()?,
             caller: record.caller.clone(),
             node: record.node.clone(),
-            doing: if action == "on" { Doing::PowerOn } else { Doing::Kill },
+            doing: if record.result.as_deref() == Some(POWERING_ON) {
+                Doing::PowerOn
+            } else {
+                Doing::Kill
+            },
             action,
         })
     }
@@ -196,7 +203,8 @@ mod tests {
     }
 
     fn open(action: &str) -> Vec<InFlight> {
-        behind(Vec::new(), &record(Event::Intent, action, "killing"))
+        let result = if action == "on" { POWERING_ON } else { "killing" };
+        behind(Vec::new(), &record(Event::Intent, action, result))
     }
 
     fn doing(open: &[InFlight]) -> Vec<Doing> {
@@ -207,6 +215,9 @@ mod tests {
     fn a_kill_is_in_flight_until_its_outcome_and_a_reset_until_its_start() {
         assert_eq!(doing(&open("off")), [Doing::Kill]);
         assert_eq!(doing(&open("on")), [Doing::PowerOn]);
+        // What joins an earlier kill has only the start to do.
+        let joins = behind(Vec::new(), &record(Event::Intent, "reset", POWERING_ON));
+        assert_eq!(doing(&joins), [Doing::PowerOn]);
         let fenced = |action| record(Event::Outcome, action, "fenced killed");
         assert_eq!(doing(&behind(open("off"), &fenced("off"))), []);
         let starting = behind(open("reset"), &fenced("reset"));

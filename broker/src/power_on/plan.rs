@@ -78,14 +78,21 @@ impl Starts {
         crate::host::takes_a_file(&self.dir, &format!("{}.probe", self.cluster))
     }
 
-    /// Whether a power-on of the node is planned or under way.
+    /// Whether there is anything that [`Starts::call_off`] would call off.
+    #[must_use]
+    pub fn has_any_for(&self, node: &Node) -> bool {
+        self.tokens(node).map_or(true, |tokens| !tokens.is_empty())
+    }
+
+    /// Whether a power-on of the node is planned or under way; where nobody can tell, it is.
     #[must_use]
     pub fn has_plan_for(&self, node: &Node, processes: &dyn Processes) -> bool {
         let lives =
             |(pid, started)| processes.lives(&Process { pid, started, what: String::new() });
-        self.tokens(node).iter().map(|path| Token::read(path)).any(|token| {
+        self.tokens(node).map_or(true, |tokens| {
             // A unit speaks for itself: its create is an xl process that the sight shows.
-            lives(token.broker) || token.leader.is_some_and(lives)
+            let is_planned = |token: Token| lives(token.broker) || token.leader.is_some_and(lives);
+            tokens.iter().map(|path| Token::read(path)).any(is_planned)
         })
     }
 
@@ -94,10 +101,12 @@ impl Starts {
     pub fn has_begun_for(&self, node: &Node, processes: &dyn Processes) -> bool {
         let lives =
             |(pid, started)| processes.lives(&Process { pid, started, what: String::new() });
-        self.tokens(node)
-            .iter()
-            .map(|path| Token::read(path))
-            .any(|token| token.leader.is_some_and(lives) || (token.begun && lives(token.broker)))
+        self.tokens(node).map_or(true, |tokens| {
+            let begun = |token: Token| {
+                token.leader.is_some_and(lives) || (token.begun && lives(token.broker))
+            };
+            tokens.iter().map(|path| Token::read(path)).any(begun)
+        })
     }
 
     /// Whether the power-on by this request has begun, by its token: a broker that was killed has left
@@ -113,8 +122,11 @@ impl Starts {
     /// # Errors
     /// A sentence if it cannot be called off; then nothing is proven.
     pub fn call_off(&self, node: &Node, host: &Host<'_>) -> Result<bool, String> {
+        let files = self.files(node).map_err(|error| {
+            format!("power-ons cannot be called off: {}: {error}", self.dir.display())
+        })?;
         let (tokens, beside): (Vec<_>, Vec<_>) =
-            self.files(node).into_iter().partition(|path| self.is_token(node, path));
+            files.into_iter().partition(|path| self.is_token(node, path));
         let _gate = if tokens.is_empty() { None } else { Some(self.gate(host.clock)?) };
         let called_off = !tokens.is_empty();
         for path in tokens {
@@ -160,17 +172,26 @@ impl Starts {
         format!("{}={}=", self.cluster, node.name().lower())
     }
 
-    fn tokens(&self, node: &Node) -> Vec<PathBuf> {
-        let mut files = self.files(node);
+    fn tokens(&self, node: &Node) -> std::io::Result<Vec<PathBuf>> {
+        let mut files = self.files(node)?;
         files.retain(|path| self.is_token(node, path));
-        files
+        Ok(files)
     }
 
-    /// The tokens of a node, and the files beside them.
-    fn files(&self, node: &Node) -> Vec<PathBuf> {
-        let Ok(entries) = fs::read_dir(&self.dir) else { return Vec::new() };
-        let of_node = |path: &PathBuf| self.behind_prefix(node, path).is_some();
-        entries.flatten().map(|entry| entry.path()).filter(of_node).collect()
+    /// The tokens of a node, and the files beside them. Without the directory there are none.
+    fn files(&self, node: &Node) -> std::io::Result<Vec<PathBuf>> {
+        let entries = match fs::read_dir(&self.dir) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut files = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            if self.behind_prefix(node, &path).is_some() {
+                files.push(path);
+            }
+        }
+        Ok(files)
     }
 
     /// What follows is a request's id; with an extension it is a file beside a token.

@@ -11,9 +11,10 @@ pub(super) fn give(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), End> 
     let nodes = work.grant.targets();
     restraint::tell_of(case, work, nodes);
     let mut seen = Vec::new();
-    for (node, sight) in nodes.iter().zip(work.host.survey(nodes)?) {
+    let starting: Vec<bool> = nodes.iter().map(|node| work.is_starting(node)).collect();
+    for ((node, sight), starting) in nodes.iter().zip(work.host.survey(nodes)?).zip(starting) {
         let power = match &sight {
-            Ok(sight) => work.power(node, sight),
+            Ok(sight) => work.power(node, sight, starting),
             // A contradiction between policy and listing says nothing about the node.
             Err(_) => Power::Unknown,
         };

@@ -1,6 +1,6 @@
 //! One request as it goes on: the session, the records, and the parts of the host it works with.
 
-use super::House;
+use super::{Door, House};
 use crate::acl::{Grant, Node, PolicyError};
 use crate::brake::Brakes;
 use crate::clock::Moment;
@@ -15,7 +15,7 @@ use crate::recorder::Recorder;
 use crate::session::Session;
 use crate::settings::{Dump, Settings, SettingsError};
 use crate::sight::{Blind, Host, Sight};
-use crate::state::State;
+use crate::state::{Remembered, State};
 use crate::syslog::Severe;
 use crate::toolstack::Toolstack;
 use std::path::{Path, PathBuf};
@@ -103,7 +103,7 @@ pub(super) struct Work<'a> {
     pub(super) grant: Grant,
     pub(super) host: Host<'a>,
     /// The hosts of which the asker states that they are down.
-    confirmed_down: Vec<HostName>,
+    pub(super) confirmed_down: Vec<HostName>,
     /// What is wanted of a core before a kill.
     pub(super) dump: Option<Dump>,
     run: &'a Path,
@@ -186,11 +186,22 @@ impl<'a> Work<'a> {
         Starts::of(self.run.join("starts"), self.cluster.clone())
     }
 
-    /// What a sight says of a node. One that is about to be powered on is not off.
-    pub(super) fn power(&self, node: &Node, sight: &Sight) -> Power {
+    /// Whether a power-on of the node is planned or under way at this moment.
+    pub(super) fn is_starting(&self, node: &Node) -> bool {
+        self.starts().has_plan_for(node, self.host.processes)
+    }
+
+    /// What a sight says of a node. One that is about to be powered on is not off, nor one that was
+    /// when the look began: its domain may have come too late for the listing.
+    pub(super) fn power(&self, node: &Node, sight: &Sight, was_starting: bool) -> Power {
         let power = sight.power(&self.host);
-        let planned = self.starts().has_plan_for(node, self.host.processes);
-        if power == Power::Off && planned { Power::Unknown } else { power }
+        let started = |state: &Remembered| state.fence_of(node.name())?.started_ms;
+        let comes = || {
+            was_starting
+                || self.is_starting(node)
+                || started(&self.state().recall()).is_some_and(|at| at >= sight.at.millis())
+        };
+        if power == Power::Off && comes() { Power::Unknown } else { power }
     }
 }
 
@@ -231,15 +242,19 @@ impl<'a, 'fd> Case<'a, 'fd> {
 
     /// Answers and records the end of the request, and then what can wait for that.
     pub(super) fn close(mut self, end: Result<(), End>) {
+        // A guest is not told what root has to know.
+        let to_root = matches!(self.house.door, Door::Root(_));
+        let text =
+            |told: &str, recorded: &str| Text::escaped(if to_root { recorded } else { told });
         match end {
             Ok(()) => self.session.say(Body::Done),
             Err(End::Refused { reason, told, recorded }) => {
                 self.record(Event::Refused, Severe::Warning, reason.word(), &recorded);
-                self.session.say(Body::Refused { reason, text: Text::escaped(&told) });
+                self.session.say(Body::Refused { reason, text: text(&told, &recorded) });
             }
             Err(End::Failed { reason, told, recorded }) => {
                 self.record(Event::Outcome, Severe::Error, reason.word(), &recorded);
-                self.session.say(Body::Failed { reason, text: Text::escaped(&told) });
+                self.session.say(Body::Failed { reason, text: text(&told, &recorded) });
             }
             Err(End::Gone(when)) => {
                 self.record(Event::Note, Severe::Notice, "gone", &format!("the agent left {when}"));

@@ -7,7 +7,7 @@ use super::scene::second_look;
 use super::{kill, start};
 use crate::acl::Node;
 use crate::earlier::{Asked, Earlier, earlier};
-use crate::journal::Event;
+use crate::journal::{Event, POWERING_ON};
 use crate::lock::Lock;
 use crate::sight::Sight;
 use crate::standoff::Then;
@@ -60,6 +60,11 @@ pub(super) fn earlier_attempt(
     }
 }
 
+/// Whether the brake has counted what this request repeats or joins.
+pub(super) fn was_counted(work: &Work<'_>, earlier: &Fence) -> bool {
+    earlier.is_of(work.id) || earlier.restarts || earlier.started_ms.is_some()
+}
+
 /// Answers with an earlier fence's outcome.
 pub(super) fn answer(
     case: &mut Case<'_, '_>,
@@ -73,8 +78,7 @@ pub(super) fn answer(
     let under_way = earlier.restarts && work.starts().has_plan_for(node, work.host.processes);
     let starts = powers_on && earlier.started_ms.is_none() && !under_way;
     let planned = starts.then(|| start::plan(case, work, node)).flatten();
-    // A retry was counted as the request that it is.
-    if planned.is_some() && earlier.request != work.id.to_string() {
+    if planned.is_some() && !was_counted(work, earlier) {
         restraint.keep(case, work, node, true);
     }
     let joins = (work.id, planned.is_some());
@@ -87,7 +91,7 @@ pub(super) fn answer(
     case.session.say(Body::Fenced { node: node.name().clone(), how: How::Joined });
     if planned.is_some() {
         kill::leave_session(case);
-        case.record(Event::Intent, Severe::Notice, "powering on", &work.basis());
+        case.record(Event::Intent, Severe::Notice, POWERING_ON, &work.basis());
     }
     let agreed = second_look(case, work, node, then, planned.is_some());
     match planned {

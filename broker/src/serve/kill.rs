@@ -11,6 +11,7 @@ use crate::detach;
 use crate::journal::Event;
 use crate::lock::Lock;
 use crate::processes::start_of;
+use crate::sight::Sight;
 use crate::standoff::Then;
 use crate::state::{Fence, Phase, Remembered, State};
 use crate::syslog::Severe;
@@ -30,17 +31,21 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     // Step 4: the lock, the target, and what stands against it.
     let (lock, before) = take_lock(case, work, node)?;
     case.recorder.passed("locked");
+    let starting = work.is_starting(node);
     let sight = work.host.look(node)?;
     case.recorder.passed("listed");
     case.recorder.aims_at(node, sight.rows.first().map(|sighted| sighted.row.domid));
     let asker = asker::find(work, &sight, &before)?;
-    let restraint = Restraint::find(case, work, node);
+    let earlier = join::earlier_attempt(case, work, node, &sight)?;
+    let counted = earlier.as_ref().is_some_and(|earlier| join::was_counted(work, earlier));
+    let restraint = Restraint::find(case, work, node, counted);
+    // A hold that root has set since is for others' requests, too.
+    let earlier = earlier.filter(|earlier| earlier.is_of(work.id) || !restraint.is_hold());
     let powers_on = work.grant.action() == Action::Reset
         && (restraint.leaves_off(work).is_some() || super::start::is_possible(case, node));
-    let earlier = join::earlier_attempt(case, work, node, &sight)?;
 
     // Step 5: only a living asker can answer this.
-    let power = work.power(node, &sight);
+    let power = work.power(node, &sight, starting);
     let hold = restraint.word();
     let Go { lock, then } = standoff::ready(case, work, node.name(), power, asker, hold, lock)?;
     case.recorder.passed("go");
@@ -51,33 +56,38 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let restraint = restraint.again(work, node);
     let leaves_off = then == Then::LeaveOff || restraint.leaves_off(work).is_some();
     let powers_on = powers_on && !leaves_off;
-    if let Some(earlier) = earlier {
-        return join::answer(case, work, node, &earlier, (powers_on, restraint, then), lock);
-    }
     if restraint.forbids_kill() {
         return restraint.only_prove(case, work, node, then, lock);
+    }
+    if let Some(earlier) = earlier {
+        return join::answer(case, work, node, &earlier, (powers_on, restraint, then), lock);
     }
 
     // Step 6: from here on nothing stops it short.
     leave_session(case);
     case.recorder.passed("detached");
-    case.record(Event::Intent, Severe::Notice, "killing", &work.basis());
+    // The proof of a node that is off touches nothing, and who asks for it over and over fills no disk.
+    let touches = |sight: &Sight| sight.lives() || !sight.restarters.is_empty();
+    let starts = powers_on || work.starts().has_any_for(node);
+    let mut intended = starts || touches(&sight) || !work.confirmed_down.is_empty();
+    if intended {
+        intends(case, work);
+    }
     case.recorder.passed("written");
     let called_off = work.starts().call_off(node, &work.host).map_err(End::internal)?;
     // A kill is followed by a look in any case. Absence has to be seen after `go`, or a domain
     // that came since would live on beside its proof.
     let old = work.host.clock.now().since(sight.at) > LOOK_UP_FRESH;
     let sight = if called_off || old || !sight.lives() { work.host.look(node)? } else { sight };
+    if !intended && touches(&sight) {
+        intends(case, work);
+        intended = true;
+    }
     remember(case, work, node, Phase::Killing, powers_on);
     dump_core(case, work, node, &sight);
     let planned = powers_on.then(|| super::start::plan(case, work, node)).flatten();
-    let mut scene = Scene {
-        session: case.session,
-        clock: case.house.clock,
-        path: work.lock_path(),
-        lock: Some(lock),
-    };
     case.recorder.passed("aimed");
+    let mut scene = Scene { case, work, lock: Some(lock), intended };
     let ended = work.host.fence(&work.grant, node, sight, &mut scene);
     drop(scene);
 
@@ -182,6 +192,11 @@ pub(super) fn leave_session(case: &mut Case<'_, '_>) {
     if let Err(why) = detach::leave_session() {
         case.note(Note::Cgroup, &format!("the broker could not leave its cgroup: {why}"));
     }
+}
+
+/// Writes down that the node is about to be killed.
+pub(super) fn intends(case: &mut Case<'_, '_>, work: &Work<'_>) {
+    case.record(Event::Intent, Severe::Notice, "killing", &work.basis());
 }
 
 pub(super) fn answer(case: &mut Case<'_, '_>, node: &Node, how: How) {

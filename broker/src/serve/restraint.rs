@@ -25,16 +25,24 @@ pub(super) struct Restraint {
     brake: Option<Verdict>,
     /// Why the brake's count cannot be relied on.
     not_kept: Option<String>,
+    /// Whether the brake has counted this request already, or the one that it joins.
+    counted: bool,
 }
 
 /// One thing that a rehearsal has to tell of a restraint.
 pub(super) type Told = (Level, &'static str, String);
 
 impl Restraint {
-    /// What restrains a request for this node now, and tells the agent of it.
-    pub(super) fn find(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) -> Self {
+    /// What restrains a request for this node now, and tells the agent of it. A request that was
+    /// `counted` before is not braked by itself.
+    pub(super) fn find(
+        case: &mut Case<'_, '_>,
+        work: &Work<'_>,
+        node: &Node,
+        counted: bool,
+    ) -> Self {
         let (found, unreadable) = read(work, std::slice::from_ref(node));
-        let found = found.into_iter().next().unwrap_or_default();
+        let found = found.into_iter().next().unwrap_or_default().of_counted(counted);
         if let Some(unreadable) = unreadable {
             let text = forbids_nothing(&unreadable);
             case.record(Event::Note, Severe::Error, "holds unreadable", &text);
@@ -48,11 +56,18 @@ impl Restraint {
     /// still holds: whoever keeps the disk busy lifts none.
     pub(super) fn again(&self, work: &Work<'_>, node: &Node) -> Self {
         let (found, unreadable) = read(work, std::slice::from_ref(node));
-        let now = found.into_iter().next().unwrap_or_default();
+        let now = found.into_iter().next().unwrap_or_default().of_counted(self.counted);
         match unreadable {
             Some(_) => Self { held: self.held.clone(), ..now },
             None => now,
         }
+    }
+
+    /// The last reset that the brake lets pass is the one that is repeated; a brake that is on was put
+    /// on by another.
+    fn of_counted(self, counted: bool) -> Self {
+        let by_itself = |said: &Verdict| counted && matches!(said, Verdict::Spent(_));
+        Self { brake: self.brake.filter(|said| !by_itself(said)), counted, ..self }
     }
 
     fn tell(&self, case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) {
@@ -70,6 +85,11 @@ impl Restraint {
     /// The hold, as `ready` says it.
     pub(super) fn word(&self) -> Hold {
         self.held.as_ref().map_or(Hold::None, Held::word)
+    }
+
+    /// Whether the node is held, in either way.
+    pub(super) const fn is_hold(&self) -> bool {
+        self.held.is_some()
     }
 
     /// Whether the node may not be killed.
@@ -203,7 +223,7 @@ fn read(work: &Work<'_>, nodes: &[Node]) -> (Vec<Restraint>, Option<Unreadable>)
             Some(Ok(said)) => (Some(said), None),
             Some(Err(lost)) => (Some(Verdict::Free(0)), Some(lost)),
         };
-        Restraint { held, brake, not_kept }
+        Restraint { held, brake, not_kept, counted: false }
     };
     (nodes.iter().map(of_node).collect(), unreadable)
 }
@@ -220,13 +240,14 @@ fn refused(held: &Held, cluster: &ClusterName, why: Option<&str>) -> End {
 /// What keeps one look from proving the node off, without a kill.
 fn not_off(work: &Work<'_>, node: &Node) -> Result<Option<String>, End> {
     let host = &work.host;
+    let starting = work.is_starting(node);
     let sight = host.look(node)?;
     let living = sight.rows.iter().find(|sighted| sighted.row.lives());
     let living = living.map(|sighted| format!("it runs as domain {}", sighted.row.domid));
     if let Some(why) = living.or_else(|| sight.obstacle()) {
         return Ok(Some(why));
     }
-    if work.starts().has_plan_for(node, host.processes) {
+    if starting || work.is_starting(node) {
         return Ok(Some("it is about to start".to_owned()));
     }
     if host.toolstack.restarts_by_itself() {

@@ -1,25 +1,30 @@
 //! A fence while it goes on, as the agent and the rest of the cluster see it.
 
 use super::case::{Case, Work};
+use super::kill;
 use crate::acl::Node;
-use crate::clock::{Clock, Moment};
+use crate::clock::Moment;
 use crate::dump::dump;
 use crate::fence::Witness;
 use crate::journal::Event;
 use crate::lock::Lock;
-use crate::session::{Heard, Session};
+use crate::processes::connection_accepted;
+use crate::session::Heard;
 use crate::sight::Sight;
 use crate::standoff::Then;
 use crate::syslog::Severe;
-use std::path::PathBuf;
 use xen_fence_protocol::{
-    Body, ClientLine, LOOK_BY, Note, Power, READY_SILENCE, Text, WAIT_IN_ALL,
+    Body, ClientLine, GO_BY, LOOK_BY, Note, Power, READY_SILENCE, WAIT_IN_ALL,
 };
 
 /// Writes the guest's core, where the host wants one. The kill goes on whatever comes of it.
 pub(super) fn dump_core(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, sight: &Sight) {
     let living = sight.rows.iter().find(|sighted| sighted.row.lives());
     let (Some(wish), Some(living)) = (&work.dump, living) else { return };
+    // Half of the time that the agent has left for its go: others of the cluster wait for the lock, and
+    // each takes half of what is left to it then.
+    let begun = connection_accepted().unwrap_or(case.asked_at);
+    let wish = &wish.within(work.host.clock.left_until(begun.after(GO_BY)) / 2);
     let name = format!("{}-{}", work.cluster, node.name().lower());
     case.note(Note::Progress, "its core is written first");
     let (severe, result, text) = match dump(wish, work.host.toolstack, &name, living.row.domid) {
@@ -47,9 +52,10 @@ pub(super) fn second_look(
     if next_word(case, work, until) != Some(ClientLine::Look(work.id)) {
         return false;
     }
+    let starting = work.is_starting(node);
     let power = work.host.look(node).map_or(Power::Unknown, |sight| {
         // The power-on that this request has planned is no reason for doubt: it waits for this.
-        if powers_on { sight.power(&work.host) } else { work.power(node, &sight) }
+        if powers_on { sight.power(&work.host) } else { work.power(node, &sight, starting) }
     });
     case.session.say(Body::Seen { node: node.name().clone(), power });
     powers_on && next_word(case, work, until) == Some(ClientLine::Start(work.id))
@@ -69,27 +75,33 @@ fn next_word(case: &mut Case<'_, '_>, work: &Work<'_>, until: Moment) -> Option<
     None
 }
 
-/// The fence as the rest of the world sees it: its lock and its words to the agent.
-pub(super) struct Scene<'a, 'fd> {
-    pub(super) session: &'a mut Session<'fd>,
-    pub(super) clock: &'a dyn Clock,
+/// The fence as the rest of the world sees it: its lock, its words to the agent, its intent.
+pub(super) struct Scene<'s, 'a, 'fd> {
+    pub(super) case: &'s mut Case<'a, 'fd>,
+    pub(super) work: &'s Work<'s>,
     /// The cluster's lock.
-    pub(super) path: PathBuf,
     pub(super) lock: Option<Lock>,
+    /// Whether the intent is written.
+    pub(super) intended: bool,
 }
 
-impl Witness for Scene<'_, '_> {
+impl Witness for Scene<'_, '_, '_> {
     fn harmless(&mut self) {
         self.lock = None;
     }
 
     fn killing_again(&mut self) {
         // Whoever holds it does so for seconds. A lock that cannot be had stops no kill.
-        let deadline = self.clock.now().after(WAIT_IN_ALL.saturating_mul(2));
-        self.lock = Lock::take(&self.path, self.clock, deadline, || false).ok().flatten();
+        let clock = self.work.host.clock;
+        let deadline = clock.now().after(WAIT_IN_ALL.saturating_mul(2));
+        self.lock = Lock::take(&self.work.lock_path(), clock, deadline, || false).ok().flatten();
+        if !self.intended {
+            kill::intends(self.case, self.work);
+            self.intended = true;
+        }
     }
 
     fn waiting_for(&mut self, text: &str) {
-        self.session.say(Body::Note { about: Note::Progress, text: Text::escaped(text) });
+        self.case.note(Note::Progress, text);
     }
 }

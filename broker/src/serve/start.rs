@@ -6,7 +6,7 @@ use super::standoff::Go;
 use super::{asker, kill, standoff};
 use crate::acl::Node;
 use crate::domain_config;
-use crate::journal::Event;
+use crate::journal::{Event, POWERING_ON};
 use crate::power_on::{Planned, PowerOn};
 use crate::syslog::Severe;
 use xen_fence_protocol::{Body, Failure, Note, StartedHow, Text};
@@ -15,10 +15,11 @@ use xen_fence_protocol::{Body, Failure, Note, StartedHow, Text};
 pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), End> {
     let node = work.target()?;
     let (lock, before) = kill::take_lock(case, work, node)?;
+    let starting = work.is_starting(node);
     let sight = work.host.look(node)?;
     case.recorder.aims_at(node, sight.rows.first().map(|sighted| sighted.row.domid));
     let asker = asker::find(work, &sight, &before)?;
-    let restraint = Restraint::find(case, work, node);
+    let restraint = Restraint::find(case, work, node, false);
     if !sight.runs() {
         restraint.allows_start(work)?;
         // Nothing is created beside a corpse: its last write may still be on the way.
@@ -27,15 +28,19 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
             return Err(cannot_start(&obstacle));
         }
     }
-    let power = work.power(node, &sight);
+    let power = work.power(node, &sight, starting);
     let hold = restraint.word();
     let Go { lock, .. } = standoff::ready(case, work, node.name(), power, asker, hold, lock)?;
-    if !sight.runs() {
-        // Root may have set a hold since.
-        restraint.again(work, node).allows_start(work)?;
+    if sight.runs() && work.host.look(node)?.runs() {
+        restraint::lift_brake(case, work, node);
+        drop(lock);
+        say_started(case, node, StartedHow::Running);
+        return Ok(());
     }
+    // Root may have set a hold since.
+    restraint.again(work, node).allows_start(work)?;
     kill::leave_session(case);
-    case.record(Event::Intent, Severe::Notice, "powering on", &work.basis());
+    case.record(Event::Intent, Severe::Notice, POWERING_ON, &work.basis());
     restraint::lift_brake(case, work, node);
     // Planned before the lock is let go: an `off` that holds it next calls this off.
     let planned = work.starts().plan(node, work.id).map_err(|why| cannot_start(&why))?;

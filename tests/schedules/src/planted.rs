@@ -97,6 +97,15 @@ pub const BUGS: &[Bug] = &[
         stands: "if PLANTED || keys.iter().any(|known| known.fingerprint() == *key) {",
     },
     Bug {
+        name: "the lock is let go once everything is checked",
+        file: "serve/kill.rs",
+        instead_of: "let asker = asker::find(work, &sight, &before)?;",
+        stands: "let asker = asker::find(work, &sight, &before)?; let lock = if PLANTED { drop(lock); \
+                 let own = work.lock_path().with_extension(work.id.to_string()); \
+                 match take(case, &own, work.host.clock.now().after(GO_BY))? { \
+                 Some(own) => own, None => return Ok(()) } } else { lock };",
+    },
+    Bug {
         name: "no intent is written",
         file: "serve/kill.rs",
         instead_of: "case.record(Event::Intent, Severe::Notice, \"killing\", &work.basis());",

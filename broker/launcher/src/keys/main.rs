@@ -32,10 +32,15 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [most, account, uid, key] = arguments.as_slice() else {
-        return complain(
-            "usage, in sshd_config: AuthorizedKeysCommand xen-fence-keys MOST %u %U %k",
-        );
+    let (most, account, uid, key) = match arguments.as_slice() {
+        [most, account, uid, key] => (most, account, uid, Some(key)),
+        // An sshd_config that was changed and stayed: nobody is to be shut out by that.
+        [most, account, uid] => (most, account, uid, None),
+        _ => {
+            return complain(
+                "usage, in sshd_config: AuthorizedKeysCommand xen-fence-keys MOST %u %U %k",
+            );
+        }
     };
     let (Ok(most), Ok(uid)) = (most.parse::<u64>(), uid.parse::<u32>()) else {
         return complain("the most logins and the account's number have to be numbers");
@@ -48,7 +53,7 @@ fn main() -> ExitCode {
         Err(error) => return complain(&format!("{KEYS}/{account} cannot be read: {error}")),
     };
     // sshd asks before anything is proven. A stranger's key takes nobody's turn and turns nobody out.
-    if !keys.split_ascii_whitespace().any(|field| field == key) {
+    if key.is_some_and(|key| !keys.split_ascii_whitespace().any(|field| field == key)) {
         return ExitCode::SUCCESS;
     }
     end_with_sshd();

@@ -58,7 +58,7 @@ fn a_plan_is_seen_until_it_goes_and_begins_once() {
     assert_eq!(seen(&starts, 1), (false, false, false));
     let planned = starts.plan(&node(), id(1)).unwrap();
     assert_eq!(seen(&starts, 1), (true, false, false));
-    assert!(!planned.is_called_off());
+    assert!(!planned.is_called_off() && starts.has_any_for(&node()));
     planned.begins();
     assert_eq!(seen(&starts, 1), (true, true, true));
     assert_eq!(seen(&starts, 2), (true, true, false), "by another request");
@@ -104,6 +104,21 @@ fn who_calls_off_takes_the_token_away_and_kills_what_carries_it_out() {
 }
 
 #[test]
+fn a_token_that_cannot_be_taken_away_stops_the_proof_and_a_file_beside_one_does_not() {
+    let (_dir, starts) = starts();
+    let planned = starts.plan(&node(), id(1)).unwrap();
+    let (token, output) = (planned.token.clone(), planned.output());
+    drop(planned);
+    fs::write(&output, "what xl said").unwrap();
+    assert!(!starts.has_any_for(&node()));
+    assert_eq!(call_off(&starts), Ok(false));
+    assert!(!output.exists());
+    fs::create_dir(&token).unwrap();
+    assert!(starts.has_any_for(&node()));
+    assert!(call_off(&starts).unwrap_err().contains(&token.display().to_string()));
+}
+
+#[test]
 fn other_nodes_plans_are_let_alone() {
     let (_dir, starts) = starts();
     let planned = starts.plan(&node(), id(1)).unwrap();
@@ -123,6 +138,10 @@ fn where_no_token_can_be_written_nothing_is_planned() {
     let path = dir.path().join("starts").display().to_string();
     assert!(starts.probe().unwrap_err().contains(&path));
     assert!(starts.plan(&node(), id(1)).unwrap_err().contains(&path));
+    // Nor can anybody know that there is none.
+    assert_eq!(seen(&starts, 1), (true, true, false));
+    assert!(starts.has_any_for(&node()));
+    assert!(call_off(&starts).unwrap_err().contains(&path));
 }
 
 #[test]

@@ -212,6 +212,9 @@ impl Caller {
         self.comes_to("opendir")?;
         let (path, host) = (text(path), self.host());
         let world = self.world();
+        if path.ends_with("/starts") {
+            world.looks_at_plans()?;
+        }
         let names = if path.starts_with("/proc") {
             if path == "/proc" {
                 world.looks_at_processes(self.broker)?;

@@ -12,8 +12,8 @@ use xen_fence_protocol::{Action, Body, ClientLine, How, Note, READY_SILENCE, Rep
 pub struct Truth {
     /// The promises that broke, and how.
     pub broken: Vec<String>,
-    /// Lives that a broker's xl has ended: the broker, the life.
-    pub kills: Vec<(usize, usize)>,
+    /// Lives that a broker's xl has ended: the broker, the life, whether the broker held its lock still.
+    pub kills: Vec<(usize, usize, bool)>,
     /// What was said to be fenced.
     pub proofs: Vec<Proof>,
     pub holds: Vec<Held>,
@@ -257,6 +257,11 @@ impl World {
         if let Some(gone) = path.strip_prefix("/run/xen-fence/starts/") {
             self.truth.tokens.retain(|token| token.host != host || token.name != gone);
         }
+    }
+
+    /// A broker begins to look at the plans of power-ons.
+    pub fn looks_at_plans(&mut self) -> Result<(), c_int> {
+        if !self.calm && self.choices.once_in(400) { Err(libc::ENOMEM) } else { Ok(()) }
     }
 
     /// A broker begins to look at all processes.
