@@ -3,6 +3,8 @@
 #
 # DESTDIR   where to install below, for packages; default: the running system
 # PROFILE   cargo's profile: release (default) or dev
+# PLUGINS   node: cluster-glue's plugin directory. Debian and Ubuntu, default: /usr/lib/stonith/plugins; 64-bit
+#           Fedora and SUSE: /usr/lib64/stonith/plugins
 # SSHD      dom0: dedicated (default: an sshd for fencing alone), match (the host's own), or both
 #
 # The paths are fixed, because each program names the next by an absolute path that nobody can
@@ -11,6 +13,7 @@
 DESTDIR ?=
 PROFILE ?= release
 SSHD ?= dedicated
+PLUGINS ?= /usr/lib/stonith/plugins
 CARGO ?= cargo
 CARGO_TARGET_DIR ?= target
 BUILT := $(CARGO_TARGET_DIR)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
@@ -24,6 +27,11 @@ FILE := install $(OWNER)
 define put
 	$(FILE) -m $(1) $(2) $(DESTDIR)$(3).new
 	mv -f $(DESTDIR)$(3).new $(DESTDIR)$(3)
+endef
+# The same for another name of a program.
+define name
+	ln -sfn $(1) $(DESTDIR)$(2).new
+	mv -fT $(DESTDIR)$(2).new $(DESTDIR)$(2)
 endef
 
 .PHONY: all dom0 node install-dom0 install-node install-sshd-dedicated install-sshd-match \
@@ -84,5 +92,9 @@ install-sshd-both: install-sshd-dedicated install-sshd-match
 install-node:
 	@test -x $(BUILT)/xen-fence || \
 		{ echo "$(BUILT)/xen-fence is missing: run make node PROFILE=$(PROFILE) first" >&2; exit 1; }
-	$(DIR) -m 0755 $(DESTDIR)/usr/sbin $(DESTDIR)/etc/xen-fence
+	$(DIR) -m 0755 $(DESTDIR)/usr/sbin $(DESTDIR)/etc/xen-fence $(DESTDIR)$(PLUGINS)/external \
+		$(DESTDIR)/usr/share/man/man8
 	$(call put,0755,$(BUILT)/xen-fence,/usr/sbin/xen-fence)
+	$(call name,xen-fence,/usr/sbin/fence_xen)
+	$(call name,/usr/sbin/xen-fence,$(PLUGINS)/external/xen-fence)
+	$(FILE) -m 0644 agent/fence_xen.8 $(DESTDIR)/usr/share/man/man8/fence_xen.8

@@ -3,6 +3,7 @@
 //! It holds what was typed and nothing else; what it means, together with agent.toml, is
 //! [`crate::config`]'s business.
 
+use crate::config::Wishes;
 use crate::exit::Exit;
 use clap::{Parser, ValueEnum};
 use std::path::PathBuf;
@@ -67,6 +68,20 @@ pub(crate) struct Cli {
     /// Show each phase with its time, and what was checked
     #[arg(short, long)]
     pub(crate) verbose: bool,
+}
+
+impl Cli {
+    /// What is not to be as agent.toml has it.
+    pub(crate) fn wishes(&self) -> Wishes {
+        Wishes {
+            config: self.config.clone(),
+            account: None,
+            dom0: self.dom0.clone(),
+            identity: self.identity.clone(),
+            known_hosts: self.known_hosts.clone(),
+            timeout: self.timeout,
+        }
+    }
 }
 
 /// The actions, as typed.

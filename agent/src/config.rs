@@ -1,9 +1,8 @@
-//! agent.toml and the command line together: what the agent is to do.
+//! agent.toml and what the caller wishes, together: what the agent is to do.
 //!
-//! The command line wins, key by key. A key that is not known is refused with file, line, column
+//! The wish wins, key by key. A key that is not known is refused with file, line, column
 //! and a caret: a setting that is silently not used would be found out at the next fence.
 
-use crate::cli::Cli;
 use crate::endpoint::{Endpoint, is_account};
 use crate::error::{Error, Kind};
 use crate::secure_file::{self, Privacy};
@@ -22,6 +21,23 @@ const MAX_FILE: u64 = 64 * 1024;
 /// An hour: longer than any limit of dom0.
 const LONGEST_TIMEOUT: u64 = 3600;
 
+/// What a caller wants otherwise than agent.toml has it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Wishes {
+    /// The settings to use instead of agent.toml.
+    pub(crate) config: Option<PathBuf>,
+    /// The account of a dom0 that is wished for without one.
+    pub(crate) account: Option<String>,
+    /// The dom0s, as they are written; those of agent.toml if it is empty.
+    pub(crate) dom0: Vec<String>,
+    /// The key file.
+    pub(crate) identity: Option<PathBuf>,
+    /// The known_hosts file.
+    pub(crate) known_hosts: Option<PathBuf>,
+    /// The deadline for everything, in seconds.
+    pub(crate) timeout: Option<u64>,
+}
+
 /// What the agent works with.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -38,22 +54,23 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Reads agent.toml and puts the command line over it.
+    /// Reads agent.toml and puts the caller's wishes over it.
     ///
     /// # Errors
-    /// [`Kind::Config`] for the file, [`Kind::Usage`] for the command line.
-    pub(crate) fn load(cli: &Cli) -> Result<Self, Error> {
-        let file = match &cli.config {
+    /// [`Kind::Config`] for the file, [`Kind::Usage`] for a wish.
+    pub(crate) fn load(wishes: &Wishes) -> Result<Self, Error> {
+        let file = match &wishes.config {
             Some(path) => File::read(path)?.ok_or_else(|| {
                 Error::new(Kind::Config, format!("{} does not exist", path.display()))
             })?,
             None => File::read(Path::new(AGENT_TOML))?.unwrap_or_default(),
         };
-        let dom0s = if cli.dom0.is_empty() {
+        let account = wishes.account.as_ref().or(file.account.as_ref()).map(String::as_str);
+        let dom0s = if wishes.dom0.is_empty() {
             file.dom0s
         } else {
-            let parse = |text: &String| Endpoint::parse_for(file.account.as_deref(), text);
-            let dom0s: Result<Vec<_>, String> = cli.dom0.iter().map(parse).collect();
+            let parse = |text: &String| Endpoint::parse_for(account, text);
+            let dom0s: Result<Vec<_>, String> = wishes.dom0.iter().map(parse).collect();
             dom0s.map_err(|why| Error::new(Kind::Usage, format!("--dom0: {why}")))?
         };
         if dom0s.is_empty() {
@@ -90,9 +107,13 @@ impl Settings {
         Ok(Self {
             dom0s,
             pins: file.pins,
-            identity: cli.identity.clone().or(file.identity).unwrap_or_else(|| IDENTITY.into()),
-            known_hosts: cli.known_hosts.clone().or(file.known_hosts).unwrap_or_else(known_hosts),
-            timeout: cli.timeout.or(file.timeout).map_or(AGENT_DEADLINE, Duration::from_secs),
+            identity: wishes.identity.clone().or(file.identity).unwrap_or_else(|| IDENTITY.into()),
+            known_hosts: wishes
+                .known_hosts
+                .clone()
+                .or(file.known_hosts)
+                .unwrap_or_else(known_hosts),
+            timeout: wishes.timeout.or(file.timeout).map_or(AGENT_DEADLINE, Duration::from_secs),
         })
     }
 }

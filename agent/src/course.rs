@@ -19,6 +19,11 @@ pub(crate) trait Watch {
     fn tells(&mut self, text: &str);
     /// Something that only the curious want to know.
     fn details(&mut self, text: &str);
+    /// Whether it stays for the power-on of a reset. Who does not is told that the node is fenced as
+    /// soon as that is proven, and dom0 goes on.
+    fn stays_for_start(&self) -> bool {
+        true
+    }
 }
 
 /// The phases of one attempt.

@@ -62,6 +62,20 @@ impl Exit {
         self.row().0
     }
 
+    /// The number of Heartbeat's plugin, where anything but 0 is a failure and no more.
+    pub(crate) const fn of_plugin(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Failed
+            | Self::Usage
+            | Self::Refused
+            | Self::Unreachable
+            | Self::HostKey
+            | Self::Authentication
+            | Self::TimedOut => 1,
+        }
+    }
+
     /// The stable word of `--json`.
     pub(crate) const fn word(self) -> &'static str {
         self.row().1

@@ -69,6 +69,7 @@ fn acted(request: &Request, answers: &[Answer]) -> Verdict {
                 Start::NotAsked => {}
                 Start::Started(StartedHow::Created) => line.push_str(", and started"),
                 Start::Started(StartedHow::Running) => line.push_str(", and running"),
+                Start::GoesOn => line.push_str(", and is being started"),
                 Start::Unstarted(why) => {
                     line.push_str(", not started");
                     verdict.warnings.push(format!("{node} is off and stays off: {why}"));

@@ -1,5 +1,5 @@
-//! What `make install-dom0` puts on a host: right owners and modes, and nothing that sshd, sudo or
-//! systemd would stumble over.
+//! What `make install-dom0` and `install-node` put in their places: right owners and modes, and nothing
+//! that sshd, sudo or systemd would stumble over.
 
 use crate::{Dom0, two_clusters};
 use xen_fence_tests::skipped;
@@ -9,6 +9,9 @@ fn files_are_roots_and_nobody_elses_to_write() {
     let dom0 = two_clusters().raise().unwrap();
     for (path, mode) in [
         ("/usr/sbin/xen-fence", 0o755),
+        ("/usr/sbin/fence_xen", 0o755),
+        ("/usr/lib/stonith/plugins/external/xen-fence", 0o755),
+        ("/usr/share/man/man8/fence_xen.8", 0o644),
         ("/usr/sbin/xen-fence-broker", 0o755),
         ("/usr/sbin/xen-fence-admin", 0o755),
         ("/usr/lib/xen-fence/xen-fence-launcher", 0o755),

@@ -83,6 +83,8 @@ pub(crate) enum Start {
     Started(StartedHow),
     /// The broker says why it does not.
     Unstarted(String),
+    /// dom0 goes on with it, and the agent does not stay for it.
+    GoesOn,
     /// The agent did not see the end of it, and says why.
     NotSeen(String),
 }

@@ -79,7 +79,7 @@ fn the_command_line_wins() {
     let config = path.to_str().unwrap();
     let load = |more: &[&str]| {
         let line = [&["xen-fence", "list", "--config", config], more].concat();
-        Settings::load(&Cli::try_parse_from(line).unwrap())
+        Settings::load(&crate::cli::Cli::try_parse_from(line).unwrap().wishes())
     };
     let settings = load(&[]).unwrap();
     assert_eq!(settings.timeout, Duration::from_secs(20));

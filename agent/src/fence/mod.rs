@@ -3,6 +3,7 @@
 //!
 //! What is said when is [`xen_fence_protocol::Round`]'s business; this is what carries it.
 
+mod leave;
 mod member;
 mod round;
 #[cfg(test)]
@@ -167,6 +168,7 @@ fn one_round(
             Member::new(name.clone(), &mut **side, terms, told, course)
         })
         .collect();
+    let stays = watch.stays_for_start();
     let mut tell = || {
         while let Some(one) = { news.borrow_mut().pop_front() } {
             one.to(watch);
@@ -181,7 +183,7 @@ fn one_round(
     let fenced = end == End::Over(Outcome::Fenced);
     let start = if fenced {
         terms.kept.borrow_mut().answered();
-        driver.watch_start()
+        driver.watch_start(stays)
     } else {
         Start::NotAsked
     };

@@ -105,8 +105,9 @@ impl<'a, 'm> Driver<'a, 'm> {
         }
     }
 
-    /// Hears the last words of a fence that is proven, and what became of the power-on.
-    pub(super) fn watch_start(&mut self) -> Start {
+    /// Hears the last words of a fence that is proven, and what became of the power-on, or, for one who
+    /// does not stay, that it goes on.
+    pub(super) fn watch_start(&mut self, stays: bool) -> Start {
         // What is heard from here on makes it neither better nor worse.
         for member in self.members.iter_mut() {
             member.ear.stage = Stage::Fenced;
@@ -128,6 +129,9 @@ impl<'a, 'm> Driver<'a, 'm> {
         let Some(starter) = self.round.starter().or(alone) else {
             return Start::Unstarted(self.why_left_off());
         };
+        if !stays {
+            return self.leave(starter);
+        }
         if let Some(member) = self.members.get_mut(starter) {
             member.course.begin(Phase::Start);
         }
@@ -158,7 +162,7 @@ impl<'a, 'm> Driver<'a, 'm> {
     /// Takes everything that has been said, one after the other, until the round comes to something.
     /// What is said to a dom0 goes out when it is heard again, so all are, until none has said more: the
     /// word that one is owed for what a later one said must not wait for the next tick.
-    fn hear_all(&mut self) {
+    pub(super) fn hear_all(&mut self) {
         let before = self.round.standing();
         let mut more = true;
         while std::mem::take(&mut more) {
@@ -234,7 +238,7 @@ impl<'a, 'm> Driver<'a, 'm> {
     }
 
     /// Waits until something can be heard, for so long at most; none at the deadline.
-    fn wait(&mut self, longest: Duration, deadline: Deadline) -> Option<()> {
+    pub(super) fn wait(&mut self, longest: Duration, deadline: Deadline) -> Option<()> {
         (self.tell)();
         let now = self.pace.now();
         if deadline.is_past(now) {
@@ -253,7 +257,7 @@ impl<'a, 'm> Driver<'a, 'm> {
 }
 
 /// What the dom0 that powers the node on has said of it; none yet.
-fn start_of(member: &mut Member<'_>) -> Option<Start> {
+pub(super) fn start_of(member: &mut Member<'_>) -> Option<Start> {
     let terms = member.ear.terms;
     let node = terms.request.node();
     match member.start.as_ref().or(member.last.as_ref()) {

@@ -248,6 +248,7 @@ pub(super) fn fenced(request: &Request, answers: Vec<Answer>) -> (Vec<Answer>, V
         Some((Start::Started(StartedHow::Running), dom0)) => {
             line.push_str(&format!(", and running on {dom0}"));
         }
+        Some((Start::GoesOn, dom0)) => line.push_str(&format!(", and is being started by {dom0}")),
         Some((Start::Unstarted(why), _)) => {
             line.push_str(", not started");
             verdict.warnings.push(format!("{node} is off and stays off: {why}"));

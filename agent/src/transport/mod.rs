@@ -73,6 +73,15 @@ pub(crate) trait Side {
     /// Why the session is over.
     fn advance(&mut self, buffer: &mut LineBuffer) -> Result<Moved, Over>;
 
+    /// Sees to it that what was said is on its way to the broker, whatever becomes of the connection;
+    /// whether it is. It is repeated until then, and nothing else is done in between.
+    ///
+    /// # Errors
+    /// It may never arrive.
+    fn pass_on(&mut self) -> Result<bool, Over> {
+        Ok(true)
+    }
+
     /// The end of what the other side complained of outside the protocol.
     fn complaint(&self) -> Option<Text>;
 

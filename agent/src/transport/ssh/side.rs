@@ -23,11 +23,32 @@ pub(crate) struct SshSide {
     ssh: Ssh,
     unsaid: Vec<u8>,
     complaint: Vec<u8>,
+    passed_on: bool,
 }
 
 impl SshSide {
     pub(super) const fn new(ssh: Ssh) -> Self {
-        Self { channel: None, open: false, ssh, unsaid: Vec::new(), complaint: Vec::new() }
+        Self {
+            channel: None,
+            open: false,
+            ssh,
+            unsaid: Vec::new(),
+            complaint: Vec::new(),
+            passed_on: false,
+        }
+    }
+
+    /// Writes as much of what is to be said as goes out now.
+    fn write(&mut self) -> Result<(), Over> {
+        let Some(channel) = &mut self.channel else { return Ok(()) };
+        while !self.unsaid.is_empty() {
+            match channel.write(&self.unsaid) {
+                Ok(length) => drop(self.unsaid.drain(..length.min(self.unsaid.len()))),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(self.lost(&error)),
+            }
+        }
+        Ok(())
     }
 
     /// Opens the session and has the broker started; whether that is done.
@@ -76,14 +97,8 @@ impl Side for SshSide {
         if !self.open {
             return Ok(if self.open()? { Moved::Opened } else { Moved::Nothing });
         }
+        self.write()?;
         let Some(channel) = &mut self.channel else { return Ok(Moved::Nothing) };
-        while !self.unsaid.is_empty() {
-            match channel.write(&self.unsaid) {
-                Ok(length) => drop(self.unsaid.drain(..length.min(self.unsaid.len()))),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(error) => return Err(self.lost(&error)),
-            }
-        }
         // Complaints first: reading them may take a reply off the socket, and a wait after that would
         // wait for what is already here.
         hear_complaints(channel, &mut self.complaint);
@@ -100,6 +115,22 @@ impl Side for SshSide {
             Err(error) if error.kind() != ErrorKind::WouldBlock => Err(self.lost(&error)),
             Ok(0) | Err(_) => Ok(Moved::Nothing),
         }
+    }
+
+    /// Asks for something that nobody grants. sshd answers in the order in which it is told things:
+    /// when it has said no, it has given the broker what was said before.
+    fn pass_on(&mut self) -> Result<bool, Over> {
+        self.write()?;
+        let Some(channel) = &mut self.channel else { return Ok(false) };
+        if !self.unsaid.is_empty() || self.passed_on {
+            return Ok(self.passed_on);
+        }
+        self.passed_on = match self.ssh.once(|_| channel.setenv("XEN_FENCE_HEARD", "")) {
+            Ok(answered) => answered.is_some(),
+            Err(Stop::Denied(_)) => true,
+            Err(stop) => return Err(Over::Closed(sentences::session(stop))),
+        };
+        Ok(self.passed_on)
     }
 
     fn complaint(&self) -> Option<Text> {

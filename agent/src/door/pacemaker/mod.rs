@@ -1,0 +1,272 @@
+//! The front door for Pacemaker, `fence_xen`: the contract of the fence agents.
+//!
+//! Exit code 2 means a node that is off and nothing else. A failure is one sentence on standard
+//! error, in which Pacemaker looks for the words by which it tells a deadline and an unknown action
+//! from other failures; and it takes a second, because Pacemaker calls again at once.
+
+mod deed;
+mod input;
+mod man;
+mod wishes;
+
+use super::parameters::{self, seconds};
+use super::voice::{self, Place, Voice};
+use super::{descriptors, xml};
+use crate::call::{self, Call, Carried};
+use crate::clock::{Deadline, Moment};
+use crate::config::Wishes;
+use crate::error::{Error, Kind};
+use crate::exit::Exit;
+pub(super) use deed::Deed;
+use input::Given;
+use std::env;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
+use wishes::{nodes, wishes};
+use xen_fence_protocol::{Action, NodeName, Power};
+
+/// What it is called.
+pub(super) const NAME: &str = "fence_xen";
+
+/// A failure takes so long at least.
+const FAILS_NO_SOONER: Duration = Duration::from_secs(1);
+
+/// How a call of the agent ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Done,
+    Off,
+    Failed,
+}
+
+impl End {
+    const fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Off => 2,
+        }
+    }
+}
+
+/// Answers Pacemaker.
+pub(super) fn open(begun: Moment) -> ExitCode {
+    descriptors::close_inherited();
+    let end = Given::read(env::args_os().collect()).and_then(|given| match given {
+        Some(given) => Agent::of(&given)?.act(),
+        None => Ok(End::Done),
+    });
+    let end = end.unwrap_or_else(|error| {
+        fail(&error);
+        End::Failed
+    });
+    if end == End::Failed {
+        let until = Deadline::at(begun.plus(FAILS_NO_SOONER));
+        while let Some(left) = until.left() {
+            thread::sleep(left);
+        }
+    }
+    ExitCode::from(end.code())
+}
+
+/// Says to a person what is waited for.
+fn hint_to_a_person() {
+    Voice::new(NAME, Place::Errors, false)
+        .say("reading NAME=VALUE lines until Ctrl-D; --help has the options");
+}
+
+fn fail(error: &Error) {
+    let voice = Voice::new(NAME, Place::Errors, false);
+    voice.say(&in_pacemakers_words(error.kind.exit(), &voice::of_error(error)));
+}
+
+/// The reason of a failure: with Pacemaker's word for a deadline where one passed, and without it
+/// elsewhere.
+fn in_pacemakers_words(exit: Exit, reason: &str) -> String {
+    let lower = reason.to_ascii_lowercase();
+    let speaks_of_it = lower.contains("timed out") || lower.contains("timeout");
+    match (exit == Exit::TimedOut, speaks_of_it) {
+        (true, false) => format!("timed out: {reason}"),
+        (false, true) => {
+            let reason = reason.replace("timed out", "not in time").replace("timeout", "deadline");
+            reason.replace("Timed out", "not in time").replace("Timeout", "deadline")
+        }
+        (true, true) | (false, false) => reason.to_owned(),
+    }
+}
+
+/// What is to be done, and how.
+struct Agent {
+    deed: Deed,
+    nodes: Vec<NodeName>,
+    wishes: Wishes,
+    delay: Duration,
+    separator: String,
+    quiet: bool,
+    voice: Voice,
+}
+
+impl Agent {
+    fn of(given: &Given) -> Result<Self, Error> {
+        let deed = given.value("action").map_or(Ok(Deed::Reboot), Deed::parse)?;
+        let voice = Voice::new(NAME, Place::Errors, given.flag("verbose"));
+        let mut agent = Self {
+            deed,
+            nodes: Vec::new(),
+            wishes: Wishes::default(),
+            delay: Duration::ZERO,
+            separator: given.text("separator").unwrap_or(",").to_owned(),
+            quiet: given.flag("quiet"),
+            voice,
+        };
+        // They need no configuration, and a wrong one does not keep them.
+        if !matches!(deed, Deed::Metadata | Deed::Manpage) {
+            agent.nodes = nodes(given)?;
+            agent.wishes = wishes(given, deed)?;
+            if let Some(text) = given.value("delay").filter(|text| *text != "0") {
+                agent.delay = Duration::from_secs(seconds("delay", text)?);
+            }
+        }
+        Ok(agent)
+    }
+
+    fn act(mut self) -> Result<End, Error> {
+        match self.deed {
+            Deed::Metadata => print(&xml::fence_agent()),
+            Deed::Manpage => print(&man::page()),
+            Deed::ValidateAll => call::validate(&self.wishes)?,
+            Deed::On => return self.each(Action::On),
+            Deed::Off => {
+                thread::sleep(self.delay);
+                return self.each(Action::Off);
+            }
+            Deed::Reboot => {
+                thread::sleep(self.delay);
+                return self.each(Action::Reset);
+            }
+            Deed::Status => return self.status(),
+            Deed::Monitor => {
+                let carried = self.ask(Action::Monitor, None, Moment::now())?;
+                return Ok(self.end(&carried));
+            }
+            Deed::List | Deed::ListStatus => return self.list(),
+        }
+        Ok(End::Done)
+    }
+
+    fn ask(
+        &mut self,
+        action: Action,
+        node: Option<NodeName>,
+        begun: Moment,
+    ) -> Result<Carried, Error> {
+        let call = Call { action, node, confirmed_down: Vec::new(), wishes: self.wishes.clone() };
+        call.carry_out(begun, &mut self.voice)
+    }
+
+    /// Says what came of it.
+    fn end(&self, carried: &Carried) -> End {
+        for warning in &carried.verdict.warnings {
+            self.voice.say(&format!("warning: {warning}"));
+        }
+        let exit = carried.verdict.exit;
+        if exit != Exit::Success {
+            self.voice.say(&in_pacemakers_words(exit, &voice::reason(carried)));
+            return End::Failed;
+        }
+        // What a rehearsal says besides is for a person to read, and no answer.
+        if carried.request.action() == Action::Monitor {
+            carried.verdict.lines.iter().for_each(|line| self.voice.say(line));
+        } else if !self.quiet && carried.request.action() != Action::Status {
+            print(&(carried.verdict.lines.join("\n") + "\n"));
+        }
+        End::Done
+    }
+
+    /// Does it to each node, also when it has failed for another: every node that is off helps whoever
+    /// waits for all of them. They share the time.
+    fn each(&mut self, action: Action) -> Result<End, Error> {
+        let (begun, nodes) = (Moment::now(), self.named()?);
+        let mut end = End::Done;
+        for node in nodes {
+            match self.ask(action, Some(node), begun) {
+                Ok(carried) => {
+                    if self.end(&carried) != End::Done {
+                        end = End::Failed;
+                    }
+                }
+                Err(error) => {
+                    fail(&error);
+                    end = End::Failed;
+                }
+            }
+        }
+        Ok(end)
+    }
+
+    /// Off where every node is.
+    fn status(&mut self) -> Result<End, Error> {
+        let (begun, nodes) = (Moment::now(), self.named()?);
+        let (mut end, mut text) = (End::Off, String::new());
+        for node in nodes {
+            let carried = self.ask(Action::Status, Some(node), begun)?;
+            let said = self.end(&carried);
+            carried.verdict.lines.iter().for_each(|line| text.push_str(&format!("{line}\n")));
+            let is_off = carried.verdict.exit == Exit::Success
+                && carried.verdict.result == Power::Off.word();
+            end = match (said, end) {
+                (End::Failed, _) | (_, End::Failed) => End::Failed,
+                (End::Done | End::Off, _) if !is_off => End::Done,
+                (End::Done | End::Off, before) => before,
+            };
+        }
+        if end != End::Failed && !self.quiet {
+            print(&text);
+        }
+        Ok(end)
+    }
+
+    fn list(&mut self) -> Result<End, Error> {
+        let carried = self.ask(Action::List, None, Moment::now())?;
+        let exit = carried.verdict.exit;
+        if exit != Exit::Success {
+            return Ok(self.end(&carried));
+        }
+        let mut text = String::new();
+        for (node, power) in parameters::nodes(&carried.answers) {
+            // A name, an alias, which there is none of, and the power state.
+            text.push_str(&format!("{node}{}", self.separator));
+            if self.deed == Deed::ListStatus {
+                let power = match power {
+                    Power::On => "ON",
+                    Power::Off => "OFF",
+                    Power::Unknown => "UNKNOWN",
+                };
+                text.push_str(&format!("{}{power}", self.separator));
+            }
+            text.push('\n');
+        }
+        print(&text);
+        Ok(End::Done)
+    }
+
+    /// The nodes, of which there has to be one.
+    fn named(&self) -> Result<Vec<NodeName>, Error> {
+        if self.nodes.is_empty() {
+            let why = format!("{} needs a node", self.deed.word());
+            return Err(Error::new(Kind::Usage, why).hint("plug (-n) or nodename names it"));
+        }
+        Ok(self.nodes.clone())
+    }
+}
+
+fn print(text: &str) {
+    let mut out = io::stdout();
+    let _ = out.write_all(text.as_bytes());
+    let _ = out.flush();
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! Pacemaker's real fencer, alone in a node, with `stonith_admin`: what it makes of `fence_xen`, and of
+//! the plugin by way of `fence_legacy`.
+
+use crate::{Dom0, recorded, settle, two_clusters, untouched};
+use std::path::Path;
+use std::time::Duration;
+use xen_fence_tests::skipped;
+use xen_fence_tests::throwaway::{Output, Running};
+
+const FENCER: &str = "/usr/lib/pacemaker/pacemaker-fenced";
+const LOG: &str = "/tmp/fenced.log";
+const DOM0: &str = "dom0=fence-alpha@xen1:2422";
+
+/// `stonith_admin` in node1.
+fn admin(dom0: &Dom0, words: &[&str]) -> Output {
+    dom0.in_node("alpha", "node1").run(&[&["stonith_admin"], words].concat())
+}
+
+/// The fencer in node1; none, and the report says so, where Pacemaker is not here.
+fn fencer(dom0: &Dom0, case: &str) -> Option<Running> {
+    if !Path::new(FENCER).exists() {
+        skipped(case, "there is no Pacemaker here (packages pacemaker, pacemaker-cli-utils)");
+        return None;
+    }
+    let running = dom0.in_node("alpha", "node1").spawn(&[FENCER, "-s", "-V", "-l", LOG]);
+    settle(|| admin(dom0, &["-L"]).code == 0);
+    Some(running)
+}
+
+/// How often the journal has a kill of node2 that came to its proof.
+fn kills(dom0: &Dom0) -> usize {
+    let records = dom0.journal("alpha").into_iter().map(|record| record.to_string());
+    records.filter(|record| record.contains("fenced killed") && record.contains("node2")).count()
+}
+
+#[test]
+fn it_registers_lists_monitors_and_fences() {
+    let dom0 = two_clusters().raise().unwrap();
+    let Some(_fencer) = fencer(&dom0, "it_registers_lists_monitors_and_fences") else { return };
+    let _ = admin(&dom0, &["--list-installed"]).exits(0).saying("fence_xen");
+    let _ = admin(&dom0, &["--metadata", "-a", "fence_xen"]).exits(0).saying("name=\"dom0\"");
+    let valid = |option: &str| admin(&dom0, &["--validate", "-a", "fence_xen", "-o", option]);
+    let _ = valid(DOM0).exits(0);
+    let _ = valid("dom0=fence-alpha@xen9").exits(1).saying("no host key of xen9");
+
+    let _ = admin(&dom0, &["-R", "xen", "-a", "fence_xen", "-o", DOM0]).exits(0);
+    let _ = admin(&dom0, &["-Q", "xen"]).exits(0);
+    let targets = admin(&dom0, &["-s", "xen"]).exits(0).saying("node1").saying("node2");
+    assert!(!targets.says("db1"), "{targets}");
+    let _ = admin(&dom0, &["-l", "node2"]).exits(0).saying("1 fence device");
+    let _ = admin(&dom0, &["-l", "db1"]).exits(0).saying("0 fence devices");
+
+    let life = dom0.domid("alpha", "node2");
+    let reboot = admin(&dom0, &["--reboot", "node2"]).exits(0);
+    assert!(reboot.took < Duration::from_secs(3), "{reboot}");
+    settle(|| dom0.domid("alpha", "node2").is_some_and(|now| Some(now) > life));
+    let _ = admin(&dom0, &["--fence", "node2"]).exits(0);
+    assert_eq!(dom0.domid("alpha", "node2"), None);
+    let _ = admin(&dom0, &["--unfence", "node2"]).exits(0);
+    assert!(dom0.domid("alpha", "node2").is_some());
+
+    let map = ["-o", "pcmk_host_list=nodeA", "-o", "pcmk_host_map=nodeA:node2"];
+    let _ = admin(&dom0, &[&["-R", "map", "-a", "fence_xen", "-o", DOM0], &map[..]].concat());
+    let _ = admin(&dom0, &["--fence", "nodeA"]).exits(0);
+    assert_eq!(dom0.domid("alpha", "node2"), None, "by another name");
+    let _ = admin(&dom0, &["--unfence", "nodeA"]).exits(0);
+    // Off is no reason not to be able to fence it.
+    let by_status = ["-R", "status", "-a", "fence_xen", "-o", DOM0, "-o", "pcmk_host_check=status"];
+    let _ = admin(&dom0, &by_status).exits(0);
+    let able = admin(&dom0, &["-l", "node2"]).exits(0);
+    assert!(able.stdout.lines().any(|line| line.trim() == "status"), "{able}");
+    let able = admin(&dom0, &["-l", "db1"]).exits(0);
+    assert!(!able.stdout.lines().any(|line| line.trim() == "status"), "{able}");
+}
+
+#[test]
+fn a_refusal_and_a_dead_dom0_are_failures_that_it_logs() {
+    let dom0 = two_clusters().raise().unwrap();
+    let Some(_fencer) = fencer(&dom0, "a_refusal_and_a_dead_dom0_are_failures_that_it_logs") else {
+        return;
+    };
+    let device = |name: &str, options: &[&str]| {
+        let mut words = vec!["-R", name, "-a", "fence_xen"];
+        words.extend(options.iter().flat_map(|option| ["-o", *option]));
+        let _ = admin(&dom0, &words).exits(0);
+    };
+    device("other", &[DOM0, "pcmk_host_list=db1"]);
+    device("far", &["dom0=fence-alpha@10.77.0.99", "timeout=2", "pcmk_host_list=far1"]);
+    untouched(&dom0, || {
+        // Two attempts of a second each, and Pacemaker's second between them.
+        let refused = admin(&dom0, &["--reboot", "db1"]).exits(1);
+        assert!(refused.took >= Duration::from_secs(2), "{refused}");
+        let _ = admin(&dom0, &["--fence", "far1"]).exits(1);
+    });
+    let log = dom0.file(LOG);
+    for said in ["stderr: [ fence_xen: xen1 refused: ", "stderr: [ fence_xen: dom0 10.77.0.99 "] {
+        assert!(log.contains(said), "{said}\n{log}");
+    }
+}
+
+/// Pacemaker kills its agent when its own time is over, in the middle of a fence: the fence goes on, and
+/// who asks again hears what became of it.
+#[test]
+fn an_agent_that_it_kills_leaves_the_fence_whole() {
+    let dom0 = two_clusters().raise().unwrap();
+    let Some(_fencer) = fencer(&dom0, "an_agent_that_it_kills_leaves_the_fence_whole") else {
+        return;
+    };
+    let words = ["-R", "xen", "-a", "fence_xen", "-o", DOM0, "-o", "pcmk_reboot_timeout=2"];
+    let _ = admin(&dom0, &words).exits(0);
+    let life = dom0.domid("alpha", "node2");
+    dom0.fault(&["fault", "slow-destroy", "6000", "alpha-node2"]);
+    let killed = admin(&dom0, &["--reboot", "node2"]);
+    assert_ne!(killed.code, 0, "{killed}");
+    assert!(dom0.file(LOG).contains("timed out"), "{}", dom0.file(LOG));
+    dom0.fault(&["clear"]);
+    settle(|| recorded(&dom0, "alpha", &["fenced killed", "node2"]));
+    settle(|| dom0.domid("alpha", "node2").is_some_and(|now| Some(now) > life));
+    let booted = dom0.domid("alpha", "node2");
+    let _ = admin(&dom0, &["--reboot", "node2"]).exits(0);
+    assert_eq!(dom0.domid("alpha", "node2"), booted, "the freshly booted node was shot");
+    assert_eq!(kills(&dom0), 1, "{:#?}", dom0.journal("alpha"));
+}
+
+#[test]
+fn it_calls_the_plugin_by_fence_legacy() {
+    let dom0 = two_clusters().raise().unwrap();
+    let Some(_fencer) = fencer(&dom0, "it_calls_the_plugin_by_fence_legacy") else { return };
+    let _ = admin(&dom0, &["-R", "legacy", "-a", "external/xen-fence", "-o", DOM0]).exits(0);
+    let _ = admin(&dom0, &["-s", "legacy"]).exits(0).saying("node2");
+    let life = dom0.domid("alpha", "node2");
+    let reboot = admin(&dom0, &["--reboot", "node2"]).exits(0);
+    assert!(reboot.took < Duration::from_secs(5), "{reboot}");
+    settle(|| dom0.domid("alpha", "node2").is_some_and(|now| Some(now) > life));
+    let _ = admin(&dom0, &["--fence", "node2"]).exits(0);
+    assert_eq!(dom0.domid("alpha", "node2"), None);
+}
