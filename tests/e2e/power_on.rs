@@ -192,6 +192,8 @@ fn a_power_on_that_root_is_quicker_with() {
     settle(|| dom0.on(&create).code == 0);
     let waits = dom0.on(&create).stdout.trim().to_owned();
     let _ = dom0.on(&["kill", "-STOP", &waits]).exits(0);
+    // Not a moment earlier, or it is the one that has the lock.
+    settle(|| dom0.file(&format!("/proc/{waits}/stat")).contains(") T "));
     dom0.fault(&["clear"]);
     let _ = dom0.on(&["xl", "create", &config]).exits(0);
     let domid = dom0.domid("alpha", "node2");
