@@ -2,7 +2,7 @@
 //! cluster's lock meanwhile: promise 5.
 
 use crate::client::{Client, MOMENT, brokers, next_broker};
-use crate::{Shared, recorded, settle};
+use crate::{Shared, ask, recorded, settle};
 
 static SHARED: Shared = Shared::new();
 
@@ -72,6 +72,14 @@ fn who_is_fenced_while_its_broker_looks_is_refused() {
     settle(|| brokers(&dom0).is_empty());
     assert!(refused(&dom0, 0xd2, "fenced after it had asked"), "{:#?}", dom0.journal("alpha"));
     assert!(dom0.domid("alpha", "node1").is_some(), "a dead node shot");
+}
+
+/// It was fenced in another life.
+#[test]
+fn who_has_booted_since_it_was_fenced_may_ask() {
+    let dom0 = SHARED.take();
+    let _ = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0).saying("and started");
+    let _ = ask(&dom0, "alpha", "node2", &["off", "node1"]).exits(0).saying("(killed)");
 }
 
 /// Nobody's fence: an administrator destroys it while its request waits.
