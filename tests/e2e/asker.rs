@@ -18,7 +18,9 @@ fn who_was_fenced_while_its_request_waited_is_refused() {
     let before = brokers(&dom0);
     let mut victim = Client::of(&dom0, "node2", 0xa2);
     victim.say("request", " off node1");
+    killer.say("wait", "");
     let waiting = next_broker(&dom0, &before).pid.to_string();
+    killer.say("wait", "");
     // Held until the proof is written, or it would sometimes be refused a moment earlier.
     let _ = dom0.on(&["kill", "-STOP", &waiting]).exits(0);
     killer.say("go", "");
@@ -37,7 +39,9 @@ fn who_is_being_killed_is_refused() {
     let before = brokers(&dom0);
     let mut victim = Client::of(&dom0, "node2", 0xb2);
     victim.say("request", " off node1");
+    killer.say("wait", "");
     let _ = next_broker(&dom0, &before);
+    killer.say("wait", "");
     dom0.fault(&["hold-writes", "alpha-node2"]);
     killer.say("go", "");
     settle(|| refused(&dom0, 0xb2, "it is being killed"));
@@ -56,7 +60,9 @@ fn who_is_fenced_while_its_broker_looks_is_refused() {
     let before = brokers(&dom0);
     let mut victim = Client::of(&dom0, "node2", 0xd2);
     victim.say("request", " off node1");
+    killer.say("wait", "");
     let waiting = next_broker(&dom0, &before).pid.to_string();
+    killer.say("wait", "");
     dom0.fault(&["hold-writes", "alpha-node2"]);
     dom0.fault(&["fault", "list-delay", "2000"]);
     killer.say("go", "");
@@ -90,7 +96,9 @@ fn whose_domain_is_dying_is_refused() {
     let before = brokers(&dom0);
     let mut victim = Client::of(&dom0, "node2", 0xc2);
     victim.say("request", " off node1");
+    killer.say("wait", "");
     let _ = next_broker(&dom0, &before);
+    killer.say("wait", "");
     dom0.fault(&["hold-writes", "alpha-node2"]);
     let _ = dom0.on(&["xl", "destroy", "alpha-node2"]).exits(0);
     settle(|| refused(&dom0, 0xc2, "its domain is dying"));
