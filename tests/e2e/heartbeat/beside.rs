@@ -24,7 +24,7 @@ fn two_clusters_split_at_once() {
         for (cluster, before) in clusters.iter().zip(&before) {
             scope.spawn(move || {
                 let course = follow(cluster, before);
-                println!("{} alone is left of {}: {course}", course.survivor, cluster.name());
+                println!("{} alone is left of {}: {course}", course.survivor, cluster.title());
             });
         }
     });
@@ -49,7 +49,7 @@ fn two_clusters_split_at_once() {
         let names = cluster.members.map(|member| member.name);
         cluster.is_whole(Some(before));
         assert_eq!(cluster.kills().len(), 1);
-        let records = dom0.journal(cluster.name());
+        let records = dom0.journal(cluster.title());
         let nodes = records.iter().filter(|record| record["event"] == "intent");
         for node in nodes.map(|record| record["node"].as_str().unwrap_or_default()) {
             assert!(names.contains(&node), "{records:#?}");

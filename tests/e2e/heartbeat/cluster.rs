@@ -95,7 +95,7 @@ impl<'a> Cluster<'a> {
     }
 
     /// Its name, which is its account's and its policy's.
-    pub(super) fn name(&self) -> &'static str {
+    pub(super) fn title(&self) -> &'static str {
         self.members[0].cluster
     }
 
@@ -151,7 +151,7 @@ impl<'a> Cluster<'a> {
 
     /// What a resource has written so far, wherever it ran.
     pub(super) fn lines(&self, resource: &str) -> Vec<Line> {
-        let path = path(self.name(), resource);
+        let path = path(self.title(), resource);
         let texts: Vec<String> = self.dom0s().iter().map(|dom0| dom0.file(&path)).collect();
         read(&texts)
     }
@@ -161,11 +161,15 @@ impl<'a> Cluster<'a> {
         if first.name() == second.name() { vec![first] } else { vec![first, second] }
     }
 
-    /// Who was killed so far, by the records of all dom0s.
+    /// Who was killed so far, in that order, by the records of all dom0s.
     pub(super) fn kills(&self) -> Vec<String> {
-        let journals = self.dom0s().into_iter().map(|dom0| dom0.journal(self.name()));
+        let journals = self.dom0s().into_iter().map(|dom0| dom0.journal(self.title()));
         let killed = journals.flatten().filter(|record| record["result"] == "fenced killed");
-        killed.filter_map(|record| record["node"].as_str().map(str::to_owned)).collect()
+        let text = |of: &serde_json::Value| of.as_str().unwrap_or_default().to_owned();
+        let mut killed: Vec<(String, String)> =
+            killed.map(|record| (text(&record["time"]), text(&record["node"]))).collect();
+        killed.sort();
+        killed.into_iter().map(|(_, node)| node).collect()
     }
 
     /// The node of this name, and the other one.
