@@ -45,10 +45,14 @@ pub struct Asked {
 /// on is no outcome of a reset.
 #[must_use]
 pub fn earlier(asked: &Asked, last: Option<&Fence>) -> Earlier {
-    let Some(last) = last.filter(|fence| fence.phase == Phase::Fenced) else {
-        return Earlier::KillAnew;
-    };
-    let retried = last.is_of(asked.id);
+    let Some(last) = last else { return Earlier::KillAnew };
+    let superseded = last.comes_after_that_of(asked.id);
+    let is_there = asked.lives || asked.comes || asked.starting;
+    if last.phase != Phase::Fenced {
+        // Another request has tried since, in vain. What lives may be what came after this one's kill.
+        return if superseded && is_there { Earlier::WasIt } else { Earlier::KillAnew };
+    }
+    let retried = last.is_of(asked.id) || superseded;
     let proven_since = last.at_ms >= asked.at.millis();
     let is_new = |started: u64| {
         let age = asked.now.millis().saturating_sub(started);
@@ -62,7 +66,7 @@ pub fn earlier(asked: &Asked, last: Option<&Fence>) -> Earlier {
     match asked.action {
         Action::Reset if retried && astray => Earlier::WasIt,
         Action::Reset if (retried || proven_since || starts) && !astray => Earlier::IsIt,
-        Action::Off if retried && (asked.lives || asked.comes || asked.starting) => Earlier::WasIt,
+        Action::Off if retried && is_there => Earlier::WasIt,
         Action::Reset
         | Action::Off
         | Action::On
@@ -110,6 +114,7 @@ mod tests {
             at_ms: 50_000,
             started_ms: None,
             joined: Vec::new(),
+            before: Vec::new(),
             pid: 1,
             started: 2,
         }
@@ -174,6 +179,28 @@ mod tests {
         assert_eq!(earlier(&starting, Some(&same)), Earlier::WasIt);
         let another = Asked { id: RequestId::from_bits(8), ..comes };
         assert_eq!(earlier(&another, Some(&same)), Earlier::KillAnew);
+    }
+
+    #[test]
+    fn a_retry_kills_nothing_after_anothers_fence_either() {
+        let before = vec![ID.to_string()];
+        let since = |phase| Fence { before: before.clone(), ..fence(phase) };
+        let off = Asked { action: Action::Off, ..reset() };
+        for phase in [Phase::Killing, Phase::Failed] {
+            assert_eq!(earlier(&reset(), Some(&since(phase))), Earlier::WasIt);
+            assert_eq!(earlier(&off, Some(&since(phase))), Earlier::WasIt);
+            let gone = Asked { lives: false, ..reset() };
+            assert_eq!(earlier(&gone, Some(&since(phase))), Earlier::KillAnew, "a fresh proof");
+            for there in [Asked { comes: true, ..gone }, Asked { starting: true, ..gone }] {
+                assert_eq!(earlier(&there, Some(&since(phase))), Earlier::WasIt);
+            }
+        }
+        let started = Fence { started_ms: Some(50_100), ..since(Phase::Fenced) };
+        let much_later = Asked { now: at(100_000), ..reset() };
+        assert_eq!(earlier(&much_later, Some(&started)), Earlier::IsIt, "it died once more since");
+        assert_eq!(earlier(&off, Some(&started)), Earlier::WasIt);
+        let another = Asked { id: RequestId::from_bits(8), ..much_later };
+        assert_eq!(earlier(&another, Some(&started)), Earlier::KillAnew);
     }
 
     #[test]

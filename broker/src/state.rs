@@ -18,8 +18,9 @@ use xen_fence_protocol::{NodeName, RequestId};
 /// How long a broker waits for another to write the file; each takes a moment.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// So many requests are remembered to have been answered with one fence; a cluster has fewer nodes.
-const MOST_JOINED: usize = 64;
+/// So many requests are remembered to have been answered with one fence, and so many with earlier
+/// ones; a cluster has fewer nodes, and a retry comes within two minutes.
+const MOST_ANSWERED: usize = 64;
 
 /// How far a fence has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -51,6 +52,9 @@ pub struct Fence {
     /// Other requests that were answered with it: their retries are answered with it, too.
     #[serde(default)]
     pub joined: Vec<String>,
+    /// Requests that were answered with fences of this node before it: their retries kill nothing.
+    #[serde(default)]
+    pub before: Vec<String>,
     /// The broker's process number.
     pub pid: i32,
     /// The broker's start, in the kernel's ticks.
@@ -95,6 +99,26 @@ impl Fence {
         self.request == id || self.joined.contains(&id)
     }
 
+    /// Whether a request was answered with a fence of this node before this one.
+    #[must_use]
+    pub fn comes_after_that_of(&self, id: RequestId) -> bool {
+        self.before.contains(&id.to_string())
+    }
+
+    /// This fence as the next of the node, after the one that was the last until now.
+    fn after(mut self, last: Option<&Self>) -> Self {
+        let Some(last) = last else { return self };
+        self.before.clone_from(&last.before);
+        if last.phase == Phase::Fenced {
+            self.before.retain(|id| *id != last.request);
+            self.before.push(last.request.clone());
+            self.before.extend(last.joined.iter().cloned());
+        }
+        let too_many = self.before.len().saturating_sub(MOST_ANSWERED);
+        self.before.drain(..too_many);
+        self
+    }
+
     /// The broker that carries it out.
     #[must_use]
     pub fn broker(&self) -> Process {
@@ -124,6 +148,7 @@ impl State {
     /// A sentence that names the file; the fence goes on without.
     pub fn remember(&self, node: &NodeName, fence: Fence, clock: &dyn Clock) -> Result<(), String> {
         self.change(clock, |fences| {
+            let fence = fence.after(fences.get(&node.lower()));
             fences.insert(node.lower(), fence);
         })
     }
@@ -159,7 +184,7 @@ impl State {
             let last = fences.get_mut(&node.lower());
             if let Some(last) = last.filter(|last| last.request == fence.request) {
                 last.restarts |= starts;
-                if !last.is_of(request) && last.joined.len() < MOST_JOINED {
+                if !last.is_of(request) && last.joined.len() < MOST_ANSWERED {
                     last.joined.push(request.to_string());
                 }
             }
@@ -241,6 +266,7 @@ mod tests {
             at_ms: 5,
             started_ms: None,
             joined: Vec::new(),
+            before: Vec::new(),
             pid: 1,
             started: 2,
         }
@@ -257,6 +283,32 @@ mod tests {
         let recalled = state.recall();
         assert_eq!(recalled.fence_of(&NodeName::parse("node2").unwrap()), Some(&fence("a")));
         assert!(recalled.damage.is_none());
+    }
+
+    #[test]
+    fn what_an_earlier_fence_answered_outlives_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::at(dir.path().join("alpha.state"));
+        let node = NodeName::parse("node2").unwrap();
+        let id = RequestId::from_bits;
+        let of = |bits, phase| Fence { phase, ..fence(&id(bits).to_string()) };
+        let last = || state.recall().fence_of(&node).cloned().unwrap();
+        let remember = |fence| state.remember(&node, fence, &BootClock).unwrap();
+        remember(of(1, Phase::Killing));
+        remember(of(1, Phase::Fenced));
+        assert!(last().before.is_empty(), "its own beginning is none before it");
+        state.is_joined(&node, &last(), (id(2), false), &BootClock).unwrap();
+        remember(of(3, Phase::Killing));
+        remember(of(3, Phase::Failed));
+        remember(of(4, Phase::Killing));
+        for (bits, answered) in [(1, true), (2, true), (3, false), (4, false)] {
+            assert_eq!(last().comes_after_that_of(id(bits)), answered, "{bits}");
+        }
+        for bits in 5..100 {
+            remember(of(bits, Phase::Fenced));
+        }
+        assert_eq!(last().before.len(), MOST_ANSWERED);
+        assert!(last().comes_after_that_of(id(98)) && !last().comes_after_that_of(id(30)));
     }
 
     #[test]

@@ -70,6 +70,7 @@ fn root_lifts_the_brake_and_it_counts_anew() {
     let dom0 = with_brake("1 reset in 10m");
     let clear = "SUDO_USER=alice xen-fence-admin brake clear alpha node2";
     let _ = dom0.sh(clear).exits(1).saying("nothing is counted");
+    let _ = dom0.sh("xen-fence-admin brake clear alpha node9").exits(2).saying("are node1, node2");
     starts(&reset(&dom0));
     let check = ask(&dom0, "alpha", "node1", &["check", "node1"]).exits(0);
     assert!(check.says("0 resets count so far"), "{check}");

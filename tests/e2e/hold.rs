@@ -64,7 +64,10 @@ fn a_held_node_is_neither_killed_nor_started_until_the_hold_is_lifted() {
     let _ = unhold(&dom0).saying("no longer: node2 is held by alice");
     assert!(recorded(&dom0, "alpha", &["hold cleared", "root bob", "held by alice"]));
     let _ = dom0.on(&["xen-fence-admin", "holds"]).exits(0).saying("no node is held");
-    let _ = dom0.on(&["xen-fence-admin", "unhold", "alpha", "node2"]).exits(1);
+    let unhold = |cluster, node| dom0.on(&["xen-fence-admin", "unhold", cluster, node]);
+    let _ = unhold("alpha", "node2").exits(1).saying("is not held");
+    let _ = unhold("alpha", "node9").exits(2).saying("its nodes are node1, node2");
+    let _ = unhold("alhpa", "node2").exits(2).saying("alhpa.toml");
     let _ = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0).saying("and started");
 }
 

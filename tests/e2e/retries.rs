@@ -1,7 +1,7 @@
 //! One request, one kill, also when the agent dies in the middle: the next process that asks the same
 //! asks with the same id.
 
-use crate::client::destroy_goes_on;
+use crate::client::{Client, destroy_goes_on};
 use crate::{Dom0, Shared, ask, recorded, settle};
 use std::time::Duration;
 
@@ -95,4 +95,31 @@ fn without_a_place_for_ids_a_fence_still_works() {
     let output = ask(&dom0, "alpha", "node1", &["-v", "off", "node2"]).exits(0);
     let _ = place.run(&["rm", "/run/xen-fence-agent"]).exits(0);
     let _ = output.saying("the request's id is not kept").saying("/run/xen-fence-agent");
+}
+
+/// What came to pass after its own fence is another's wish: a retry neither kills nor starts again.
+#[test]
+fn a_retry_after_anothers_fence_changes_nothing() {
+    let dom0 = crate::two_clusters().raise().unwrap();
+    let again = |words: &[&str]| {
+        let mut client = Client::ready(&dom0, "node1", 0x9a, "reset node2");
+        client.say("go", "");
+        for word in words {
+            let (word, how) = word.split_once(' ').unwrap_or((word, ""));
+            let line = client.hears(word);
+            assert!(line.ends_with(how), "{how} was expected: {line}");
+        }
+    };
+    again(&["fenced killed", "started created", "done"]);
+    let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    let kills_until_now = kills(&dom0);
+    again(&["fenced joined", "unstarted", "done"]);
+    assert_eq!(dom0.domid("alpha", "node2"), None, "the off was another's wish");
+
+    let _ = ask(&dom0, "alpha", "node1", &["on", "node2"]).exits(0);
+    let booted = dom0.domid("alpha", "node2");
+    let mut client = Client::of(&dom0, "node1", 0x9a);
+    client.say("request", " reset node2");
+    let _ = client.hears("failed");
+    assert_eq!((dom0.domid("alpha", "node2"), kills(&dom0)), (booted, kills_until_now));
 }

@@ -258,6 +258,7 @@ fn fence(record: &Record) -> Option<Fence> {
         at_ms: millis(record.at),
         started_ms: Some(millis(record.started)).filter(|at| *at > 0),
         joined: Vec::new(),
+        before: Vec::new(),
         pid: 1,
         started: 1,
     })

@@ -83,6 +83,7 @@ fn try_clear(cluster: &str, node: &str) -> Result<Ending, Ending> {
     let before = before.map_err(|lost| unable(escaped(&lost.to_string()), None))?;
     let text = match before {
         None => {
+            root::must_be_known(&cluster, &node)?;
             say(format_args!("nothing is counted of {node} of {cluster}"));
             return Ok(Ending::Wrong);
         }

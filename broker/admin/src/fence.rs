@@ -125,6 +125,8 @@ fn converse(stream: &UnixStream, request: &Request) -> Ending {
             Body::Fenced { node, how } => {
                 say(format!("{node} fenced ({how})"));
                 if left_off {
+                    // Root has no other dom0 to ask first: the broker need not wait for that.
+                    let _unheard = tell(ClientLine::Look(request.id()));
                     say(
                         "it was off on this dom0 and is left off here; if it runs on no other dom0, the \
                          same with --action on starts it",

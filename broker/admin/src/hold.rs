@@ -95,6 +95,7 @@ fn try_clear(cluster: &str, node: &str) -> Result<Ending, Ending> {
     let node = root::node_name(node)?;
     let before = holds(&cluster).clear(&node, &BootClock).map_err(|error| not_written(&error))?;
     let Some(before) = before else {
+        root::must_be_known(&cluster, &node)?;
         say(format_args!("{node} of {cluster} is not held"));
         return Ok(Ending::Wrong);
     };
@@ -105,10 +106,16 @@ fn try_clear(cluster: &str, node: &str) -> Result<Ending, Ending> {
 
 /// Shows the holds that are in force.
 pub(crate) fn list(cluster: Option<&str>, format: Format) -> Ending {
-    let clusters = match root::clusters(cluster) {
+    let mut clusters = match root::clusters(cluster) {
         Ok(clusters) => clusters,
         Err(ending) => return ending,
     };
+    if cluster.is_none() {
+        // A hold outlives a policy that is away for a while.
+        clusters.extend(root::named_in(HOLDS_DIR, ".json").unwrap_or_default());
+        clusters.sort();
+        clusters.dedup();
+    }
     let mut ending = Ending::Well;
     let mut found: Vec<(ClusterName, Held)> = Vec::new();
     for cluster in clusters {

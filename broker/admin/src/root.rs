@@ -60,22 +60,30 @@ pub(crate) fn node(policy: &Cluster, name: &str) -> Result<Node, Ending> {
     Err(unable(why, Some(&format!("its nodes are {}", nodes.join(", ")))))
 }
 
+/// Of what is neither on record nor in the policy the name is probably mistyped.
+pub(crate) fn must_be_known(cluster: &ClusterName, node: &NodeName) -> Result<(), Ending> {
+    self::node(&policy(cluster)?, node.as_str()).map(drop)
+}
+
 /// The clusters to look at: the one that is named, or all that have a policy.
 pub(crate) fn clusters(named: Option<&str>) -> Result<Vec<ClusterName>, Ending> {
     if let Some(name) = named {
         return Ok(vec![cluster(name)?]);
     }
-    let entries = fs::read_dir(CLUSTERS_DIR).map_err(|error| {
+    named_in(CLUSTERS_DIR, ".toml").map_err(|error| {
         unable(
             format_args!("{CLUSTERS_DIR} cannot be read: {error}"),
             Some("run it as root on dom0"),
         )
-    })?;
-    let mut names: Vec<ClusterName> = entries
+    })
+}
+
+/// The clusters that have a file with this ending in a directory, in order.
+pub(crate) fn named_in(dir: &str, ending: &str) -> std::io::Result<Vec<ClusterName>> {
+    let mut names: Vec<ClusterName> = fs::read_dir(dir)?
         .flatten()
         .filter_map(|entry| {
-            let name = entry.file_name();
-            ClusterName::parse(name.to_str()?.strip_suffix(".toml")?).ok()
+            ClusterName::parse(entry.file_name().to_str()?.strip_suffix(ending)?).ok()
         })
         .collect();
     names.sort();

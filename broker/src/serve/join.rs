@@ -60,9 +60,14 @@ pub(super) fn earlier_attempt(
     }
 }
 
+/// Whether this request was answered already: with this fence or with one before it.
+pub(super) fn is_own(work: &Work<'_>, earlier: &Fence) -> bool {
+    earlier.is_of(work.id) || earlier.comes_after_that_of(work.id)
+}
+
 /// Whether the brake has counted what this request repeats or joins.
 pub(super) fn was_counted(work: &Work<'_>, earlier: &Fence) -> bool {
-    earlier.is_of(work.id) || earlier.restarts || earlier.started_ms.is_some()
+    is_own(work, earlier) || earlier.restarts || earlier.started_ms.is_some()
 }
 
 /// Answers with an earlier fence's outcome.
@@ -76,7 +81,9 @@ pub(super) fn answer(
 ) -> Result<(), End> {
     // What the earlier request was to power on, and did not, is this one's to power on.
     let under_way = earlier.restarts && work.starts().has_plan_for(node, work.host.processes);
-    let starts = powers_on && earlier.started_ms.is_none() && !under_way;
+    // Whose `off` came after this request's own fence wants it off.
+    let off_since = earlier.comes_after_that_of(work.id) && !earlier.restarts;
+    let starts = powers_on && earlier.started_ms.is_none() && !under_way && !off_since;
     let planned = starts.then(|| start::plan(case, work, node)).flatten();
     if planned.is_some() && !was_counted(work, earlier) {
         restraint.keep(case, work, node, true);
@@ -105,7 +112,9 @@ pub(super) fn answer(
             case.note(Note::Progress, &format!("request {} powers it on", earlier.request));
         }
         None if work.grant.action() == Action::Reset && then != Then::LeaveOff => {
-            start::left_off(case, node, restraint.leaves_off(work));
+            let since = || format!("request {} has left it off since", earlier.request);
+            let why = restraint.leaves_off(work).or_else(|| off_since.then(since));
+            start::left_off(case, node, why);
         }
         None => {}
     }

@@ -22,6 +22,9 @@ use xen_fence_protocol::{Action, Body, GO_BY, How, LOOK_UP_FRESH, Note, Refusal}
 /// A turn that nobody has is had in less.
 const TURN_IS_FREE: Duration = Duration::from_millis(4);
 
+/// A wait for a lock is worth a word after this.
+const WORTH_A_WORD: Duration = Duration::from_secs(1);
+
 /// Pause while another request proves the death of the same node.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -40,7 +43,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let counted = earlier.as_ref().is_some_and(|earlier| join::was_counted(work, earlier));
     let restraint = Restraint::find(case, work, node, counted);
     // A hold that root has set since is for others' requests, too.
-    let earlier = earlier.filter(|earlier| earlier.is_of(work.id) || !restraint.is_hold());
+    let earlier = earlier.filter(|earlier| join::is_own(work, earlier) || !restraint.is_hold());
     let powers_on = work.grant.action() == Action::Reset
         && (restraint.leaves_off(work).is_some() || super::start::is_possible(case, node));
 
@@ -139,16 +142,18 @@ pub(super) fn take_lock(
     let mut told = false;
     loop {
         let asked = work.host.clock.now();
-        let Some(turn) = take(case, &work.turn_path(), deadline)? else {
-            return Err(busy("other requests of this very caller come first"));
+        let others = "other requests of this very caller come first";
+        let Some(turn) = take(case, &work.turn_path(), deadline, others)? else {
+            return Err(busy(others));
         };
         // Who waited for another request of its own lets those of others pass: many sessions of one
         // caller would else hand the lock on among themselves.
         if work.host.clock.now().since(asked) > TURN_IS_FREE {
             work.host.clock.sleep(PAUSE);
         }
-        let Some(lock) = take(case, &work.lock_path(), deadline)? else {
-            return Err(busy("another request of this cluster holds its lock"));
+        let held = "another request of this cluster holds its lock";
+        let Some(lock) = take(case, &work.lock_path(), deadline, held)? else {
+            return Err(busy(held));
         };
         let lock = lock.together_with(turn);
         let before = work.state().recall();
@@ -175,16 +180,34 @@ pub(super) fn take_lock(
     }
 }
 
-/// Takes one lock, as long as the agent is there and says nothing; none if it was not to be had.
-fn take(case: &mut Case<'_, '_>, path: &Path, deadline: Moment) -> Result<Option<Lock>, End> {
-    let session = &mut *case.session;
-    let taken =
-        Lock::take(path, case.house.clock, deadline, || session.has_spoken() || session.is_gone());
-    case.nothing_early()?;
-    if case.session.is_gone() {
-        return Err(End::Gone("while it waited for a lock"));
+/// Takes one lock, as long as the agent is there and says nothing; none if it was not to be had. A wait
+/// that is worth it is told, with the reason.
+fn take(
+    case: &mut Case<'_, '_>,
+    path: &Path,
+    deadline: Moment,
+    held: &str,
+) -> Result<Option<Lock>, End> {
+    let word_at = case.house.clock.now().after(WORTH_A_WORD).min(deadline);
+    for until in [word_at, deadline] {
+        let session = &mut *case.session;
+        let interrupted = || session.has_spoken() || session.is_gone();
+        let taken = Lock::take(path, case.house.clock, until, interrupted);
+        case.nothing_early()?;
+        if case.session.is_gone() {
+            return Err(End::Gone("while it waited for a lock"));
+        }
+        let taken = taken.map_err(|error| {
+            End::internal(format!("{} cannot be locked: {error}", path.display()))
+        })?;
+        if taken.is_some() {
+            return Ok(taken);
+        }
+        if until < deadline {
+            case.note(Note::Progress, &format!("{held}; this one waits for it"));
+        }
     }
-    taken.map_err(|error| End::internal(format!("{} cannot be locked: {error}", path.display())))
+    Ok(None)
 }
 
 /// From here on no end of the SSH session ends the broker.
@@ -225,6 +248,7 @@ fn remember(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, phase: Phase,
         at_ms: work.host.clock.now().millis(),
         started_ms: None,
         joined: Vec::new(),
+        before: Vec::new(),
         pid,
         started: start_of(pid).unwrap_or(0),
     };

@@ -91,17 +91,10 @@ impl World {
         let of_node = |proof: &&Proof| (proof.host, proof.node) == (host, node);
         let own = |proof: &&Proof| id(proof.broker) == id(broker) && proof.broker != broker;
         let Some(last) = self.truth.proofs.iter().filter(of_node).rfind(own) else { return };
-        // What is remembered is the last fence of each node.
-        let other = self
-            .truth
-            .proofs
-            .iter()
-            .filter(of_node)
-            .any(|proof| !own(&proof) && proof.at > last.looked);
         // What somebody begins to start between ready and go is not foreseen.
         let comes_late = self.truth.causes[life] >= self.brokers[broker].listed_for_ready;
         let second = last.killed && self.lives[life].born > last.at;
-        if second && !other && !comes_late && !self.memory_may_lack(host) {
+        if second && !comes_late && !self.memory_may_lack(host) {
             self.breaks("4, one request, one kill", &format!("{name} kills again"));
         }
     }
