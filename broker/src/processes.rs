@@ -42,6 +42,13 @@ pub trait Processes {
     /// If the processes cannot be looked at; then nothing is proven.
     fn writers(&self, node: &Node, domids: &[u32]) -> std::io::Result<Vec<Process>>;
 
+    /// Root's `xl` or `xm` process that destroys one of these domains, if there is one. It goes on when
+    /// the broker that began it is killed.
+    ///
+    /// # Errors
+    /// If the processes cannot be looked at.
+    fn destroyer(&self, domids: &[u32]) -> std::io::Result<Option<Process>>;
+
     /// Whether this very process still runs.
     fn lives(&self, process: &Process) -> bool;
 }
@@ -79,6 +86,15 @@ impl Processes for ProcFs {
             found.extend(own.map(|entry| entry.process(entry.name.clone())));
         }
         Ok(found)
+    }
+
+    fn destroyer(&self, domids: &[u32]) -> std::io::Result<Option<Process>> {
+        let destroys = |entry: &Entry| {
+            (entry.is_roots_xl() || entry.name == "xm" && entry.is_roots())
+                && entry.destroys(domids)
+        };
+        let found = entries()?.into_iter().find(destroys);
+        Ok(found.map(|entry| entry.process(format!("{} destroy", entry.name))))
     }
 
     fn lives(&self, known: &Process) -> bool {
@@ -191,6 +207,14 @@ impl Entry {
             }
         }
         may || !known
+    }
+
+    /// Whether this is `xl destroy N` or `xm destroy N`.
+    fn destroys(&self, domids: &[u32]) -> bool {
+        let args = self.args();
+        let verb = args.iter().position(|arg| arg == "destroy");
+        let of = verb.and_then(|verb| args.get(verb.saturating_add(1)..)).unwrap_or_default();
+        of.iter().filter_map(|arg| arg.parse().ok()).any(|domid| domids.contains(&domid))
     }
 
     /// libxl starts qemu as `… -xen-domid N … -name NAME …`, for HVM guests and for disks of PV

@@ -1,7 +1,7 @@
 //! ready and go as a hand-made client sees them: no kill without the word of an asker that lives,
 //! no lock held for long, no second kill for the same request.
 
-use crate::client::{Client, MOMENT};
+use crate::client::{Client, MOMENT, brokers, destroy_goes_on, next_broker};
 use crate::{Dom0, Shared, ask, is_listing, long_after, recorded, settle, untouched};
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,22 @@ fn wait_holds_the_lock_for_five_seconds_in_all() {
         let end = client.hears("refused");
         assert!(end.contains("no-go"), "{end}");
     });
+}
+
+/// A broker that is killed lets go of the lock, but the destroy that it has begun goes on.
+#[test]
+fn the_victim_of_a_broker_that_was_killed_does_not_shoot_back() {
+    let dom0 = crate::two_clusters().raise().unwrap();
+    let before = brokers(&dom0);
+    dom0.fault(&["fault", "destroy-hangs", "alpha-node2"]);
+    let mut client = Client::ready(&dom0, "node1", 0x5b, "off node2");
+    client.say("go", "");
+    destroy_goes_on(&dom0);
+    let broker = next_broker(&dom0, &before);
+    let _ = dom0.on(&["kill", "-KILL", &broker.pid.to_string()]).exits(0);
+    let back = ask(&dom0, "alpha", "node2", &["off", "node1"]).exits(3);
+    let _ = back.saying("`xl destroy` of its domain is under way");
+    assert!(dom0.domid("alpha", "node1").is_some());
 }
 
 #[test]

@@ -191,6 +191,25 @@ fn what_it_is_called_by_the_kernel_or_by_its_file_makes_an_xl() {
     assert!(what.is_none_or(|what| what == "xl"));
 }
 
+#[test]
+fn a_destroy_is_known_by_its_domid() {
+    let domid = DOMID.to_string();
+    for (name, args, expected) in [
+        ("xl", &["destroy", &domid][..], true),
+        ("xl", &["-v", "destroy", "-f", &domid], true),
+        ("xm", &["destroy", &domid], true),
+        ("xl", &["destroy", "40007110"], false),
+        ("xl", &["list", &domid], false),
+        ("xlock", &["destroy", &domid], false),
+    ] {
+        let (_dir, program) = called(name);
+        let process = begin(&mut waiting(&program, args));
+        let found = ProcFs.destroyer(&[DOMID]).unwrap();
+        let is_it = found.is_some_and(|found| found.pid == process.pid());
+        assert_eq!(is_it, expected && is_root(), "{name} {args:?}");
+    }
+}
+
 /// As at its very beginning, and at its end.
 #[test]
 fn an_xl_that_shows_no_arguments_may_bring_any_node_back() {

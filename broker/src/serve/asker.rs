@@ -3,8 +3,8 @@
 use super::case::{End, Work};
 use crate::clock::Moment;
 use crate::earlier::asker_is_dead;
-use crate::processes::connection_accepted;
-use crate::sight::Sight;
+use crate::processes::{Process, connection_accepted};
+use crate::sight::{Blind, Sight};
 use crate::state::Remembered;
 use crate::target;
 use std::time::Duration;
@@ -28,6 +28,15 @@ pub(super) fn find(work: &Work<'_>, sight: &Sight, before: &Remembered) -> Resul
     }
     // A listing that contradicts the policy about the asker says nothing about where it is.
     let rows = target::find(&sight.listing, asker).unwrap_or_default();
+    // Where the broker that began it was killed, neither its lock nor its memory says that the asker is
+    // about to die. What has ended by now has killed it, and it will not say go.
+    let domids: Vec<u32> = rows.iter().map(|sighted| sighted.row.domid).collect();
+    if !domids.is_empty() {
+        let destroyer = work.host.processes.destroyer(&domids).map_err(Blind::Processes)?;
+        if let Some(Process { pid, what, .. }) = destroyer {
+            return Err(dead(&format!("`{what}` of its domain is under way (pid {pid})")));
+        }
+    }
     match (rows.is_empty(), rows.iter().any(|sighted| sighted.row.lives())) {
         (true, _) => Ok(Asker::Elsewhere),
         (false, true) => Ok(Asker::Here),

@@ -33,8 +33,8 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "the id of a retry is ignored",
         file: "earlier.rs",
-        instead_of: "let retried = last.is_of(asked.id);",
-        stands: "let retried = !PLANTED && last.is_of(asked.id);",
+        instead_of: "let retried = last.is_of(asked.id) || superseded;",
+        stands: "let retried = !PLANTED && (last.is_of(asked.id) || superseded);",
     },
     Bug {
         name: "go is not awaited: silence is as good",

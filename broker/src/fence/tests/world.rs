@@ -155,6 +155,10 @@ impl Processes for World {
         Ok(self.writers.borrow().clone())
     }
 
+    fn destroyer(&self, _domids: &[u32]) -> std::io::Result<Option<Process>> {
+        Ok(None)
+    }
+
     fn lives(&self, process: &Process) -> bool {
         self.writers.borrow().contains(process)
     }

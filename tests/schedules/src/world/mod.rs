@@ -43,8 +43,6 @@ pub enum Event {
     Rude(usize, usize),
     /// A program on a host takes its next step.
     Program(usize, i32),
-    /// What a destroy has begun takes effect.
-    Effect(usize, Option<usize>),
     /// A corpse is gone.
     Buried(usize),
     /// A device model ends.
@@ -209,7 +207,6 @@ impl World {
             Event::Tick(agent, token) => self.ticks(agent, token),
             Event::Rude(agent, line) => self.is_rude(agent, line),
             Event::Program(host, pid) => self.program_steps(host, pid),
-            Event::Effect(life, by) => self.is_destroyed(life, by),
             Event::Buried(life) => self.is_buried(life),
             Event::WriterEnds(life) => self.writer_ends(life),
             Event::MonitorEnds(host, pid) => {

@@ -12,8 +12,8 @@ use xen_fence_protocol::{Action, Body, ClientLine, How, Note, READY_SILENCE, Rep
 pub struct Truth {
     /// The promises that broke, and how.
     pub broken: Vec<String>,
-    /// Lives that a broker's xl has ended: the broker, the life, whether the broker held its lock still.
-    pub kills: Vec<(usize, usize, bool)>,
+    /// Lives that a broker's xl has ended: the broker, the life.
+    pub kills: Vec<(usize, usize)>,
     /// What was said to be fenced.
     pub proofs: Vec<Proof>,
     pub holds: Vec<Held>,

@@ -69,13 +69,10 @@ impl World {
                 .breaks("6, no late kill", &format!("{name} kills by a go that is none, or late"));
         }
         let asker = self.asker(broker);
-        // By a destroy that outlived its broker it dies when nobody holds a lock for that.
-        let orphan = |life: usize| self.truth.kills.iter().any(|kill| kill.1 == life && !kill.2);
-        let dead = asker.is_some_and(|life| !orphan(life))
-            && asker.is_some_and(|life| {
-                let (life, host) = (&self.lives[life], self.brokers[broker].host);
-                life.killed_by.is_some_and(|_| life.host == host && life.ended < heard)
-            });
+        let dead = asker.is_some_and(|life| {
+            let (life, host) = (&self.lives[life], self.brokers[broker].host);
+            life.killed_by.is_some_and(|_| life.host == host && life.ended < heard)
+        });
         // Who asks for its own end may be killed by another of its own.
         if dead && asker.map(|life| self.lives[life].node) != self.target(broker) {
             self.breaks("5, never both", &format!("{name} kills for a node that was killed"));
@@ -102,14 +99,12 @@ impl World {
     /// Promise 5, when a domain has died of a destroy.
     pub(super) fn has_killed(&mut self, broker: usize, life: usize) {
         let asker = self.asker(broker);
-        // A destroy that outlives the broker that began it comes when nobody holds a lock for it.
-        let locked = !self.brokers[broker].is_dead;
-        let both = self.truth.kills.iter().any(|(other, victim, locked)| {
+        let both = self.truth.kills.iter().any(|(other, victim)| {
             let back = Some(*victim) == asker && self.asker(*other) == Some(life);
-            back && *victim != life && *locked
+            back && *victim != life
         });
-        self.truth.kills.push((broker, life, locked));
-        if both && locked {
+        self.truth.kills.push((broker, life));
+        if both {
             let name = self.name(broker);
             self.breaks("5, never both", &format!("{name} kills who has killed its asker"));
         }

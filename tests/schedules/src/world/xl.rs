@@ -228,7 +228,10 @@ impl World {
             // The name goes long before the domain does.
             (1, 8) => {
                 self.lives[life].called = None;
-                self.after(600_000, Event::Effect(life, Some(by)));
+                Ok(Some(600_000))
+            }
+            (2, 8) => {
+                self.is_destroyed(life, Some(by));
                 Err(0)
             }
             (1, _) => {
