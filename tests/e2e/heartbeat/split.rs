@@ -52,8 +52,13 @@ fn splits(case: &str, cluster: &Cluster<'_>, dom0s: &[&Dom0]) {
     let rounds = wanted.unwrap_or(FEW);
     let (mut deaths, mut both) = ([0, 0], 0);
     for round in 1..=rounds {
+        let both_ask = round % 2 == 1;
+        if both_ask && round > 1 {
+            // Heartbeat is slower to give up a node that has just come back.
+            std::thread::sleep(Duration::from_secs(12));
+        }
         let before = cluster.before();
-        if round % 2 == 1 {
+        if both_ask {
             // A toolstack that takes its time, as on real Xen: both have asked by then.
             for dom0 in dom0s {
                 dom0.fault(&["fault", "list-delay", "700"]);
@@ -63,7 +68,8 @@ fn splits(case: &str, cluster: &Cluster<'_>, dom0s: &[&Dom0]) {
         let course = follow(cluster, &before);
         let (survivor, victim) = cluster.by_survivor(course.survivor);
         // It may have been slower than that.
-        let asked = cluster.said_since(&before, victim).contains("Resetting node");
+        let said = cluster.said_since(&before, victim);
+        let asked = said.contains("Resetting node");
         for dom0 in dom0s {
             dom0.fault(&["clear"]);
         }
