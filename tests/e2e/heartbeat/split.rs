@@ -139,7 +139,7 @@ fn the_brake_ends_it_where_they_stay_apart() {
     assert_eq!((first.name, first.name != second.name), (last.name, true), "in turns");
     let taken =
         |resource: &&str| cluster.lines(resource).last().is_some_and(|line| line.node == last.name);
-    settle(|| RESOURCES.iter().all(|resource| taken(resource)));
+    settle(|| RESOURCES.iter().all(taken));
     let lives = last.domid();
     // As long as a node would need to boot and to give its peer up.
     let again = || cluster.kills().len() > 3 || cluster.peer_of(last).domid().is_some();

@@ -76,6 +76,10 @@ fn compare(rounds: usize) -> Result<()> {
         fence / median(TUNED),
         fence / median(PLAIN)
     );
+    println!(
+        "Heartbeat's plugin says what it is in {:.1} times what a program that does nothing takes.",
+        median(NAMES) / median(NOTHING)
+    );
 
     table("\nWhere the agent's time goes (phases of the same runs):", &series, |name| {
         name.starts_with("agent: ")
@@ -91,6 +95,10 @@ fn compare(rounds: usize) -> Result<()> {
 const FENCE: &str = "xen-fence off node2, its death proven";
 const TUNED: &str = "ssh dom0 sudo -n true, curve25519 on both sides";
 const PLAIN: &str = "ssh dom0 sudo -n true, as OpenSSH comes";
+
+const NAMES: &str = "external/xen-fence getconfignames";
+const NOTHING: &str = "true";
+const PLUGIN: &str = "/usr/lib/stonith/plugins/external/xen-fence";
 
 /// Runs in node1: the rounds, a line for each figure.
 fn inside(rounds: usize) -> Result<()> {
@@ -120,10 +128,13 @@ fn inside(rounds: usize) -> Result<()> {
         let (tuned, _) = timed("ssh", &tuned)?;
         let (plain, _) = timed("ssh", &plain)?;
         let _started = timed("xen-fence", &["on", "node2"])?;
+        let (names, _) = timed(PLUGIN, &["getconfignames"])?;
+        let (nothing, _) = timed("true", &[])?;
         if round < 2 {
             continue;
         }
         println!("{FENCE}\t{fence}\n{TUNED}\t{tuned}\n{PLAIN}\t{plain}");
+        println!("{NAMES}\t{names}\n{NOTHING}\t{nothing}");
         let said: Value =
             serde_json::from_str(&said).map_err(|error| Error::new(error.to_string()))?;
         for (name, millis) in phases(&said) {
