@@ -102,7 +102,7 @@ pub const BUGS: &[Bug] = &[
         instead_of: "let asker = asker::find(work, &sight, &before)?;",
         stands: "let asker = asker::find(work, &sight, &before)?; let lock = if PLANTED { drop(lock); \
                  let own = work.lock_path().with_extension(work.id.to_string()); \
-                 match take(case, &own, work.host.clock.now().after(GO_BY), "planted")? { \
+                 match take(case, &own, work.host.clock.now().after(GO_BY), \"planted\")? { \
                  Some(own) => own, None => return Ok(()) } } else { lock };",
     },
     Bug {
