@@ -180,3 +180,22 @@ fn with_systemd() {
     as_by_hand(&dom0);
     a_create_that_is_killed(&dom0);
 }
+
+/// Root types the same create, and is quicker: the node runs, and the broker's own create fails.
+#[test]
+fn a_power_on_that_root_is_quicker_with() {
+    let dom0 = two_clusters().stopped("alpha", "node2").raise().unwrap();
+    let config = dom0.node("alpha", "node2").config();
+    dom0.fault(&["fault", "hold-lock", "0"]);
+    let on = dom0.in_node("alpha", "node1").spawn(&["xen-fence", "on", "node2"]);
+    let create = ["pgrep", "-f", "xl create /etc/xen/alpha-node2.cfg"];
+    settle(|| dom0.on(&create).code == 0);
+    let waits = dom0.on(&create).stdout.trim().to_owned();
+    let _ = dom0.on(&["kill", "-STOP", &waits]).exits(0);
+    dom0.fault(&["clear"]);
+    let _ = dom0.on(&["xl", "create", &config]).exits(0);
+    let domid = dom0.domid("alpha", "node2");
+    let _ = dom0.on(&["kill", "-CONT", &waits]).exits(0);
+    let _ = on.wait().exits(0).saying("runs on xen1 already");
+    assert_eq!(dom0.domid("alpha", "node2"), domid);
+}

@@ -17,7 +17,7 @@ use std::time::Duration;
 const MOST_PER_ADDRESS: Duration = Duration::from_secs(5);
 
 /// The head start of each way to a dom0 before the next; the connection attempt delay of RFC 8305.
-pub(crate) const HEAD_START: Duration = Duration::from_millis(250);
+pub(crate) const HEAD_START: Duration = Duration::from_millis(200);
 
 /// What an attempt that ends with its time needs to say so.
 const SLACK: Duration = Duration::from_millis(100);
