@@ -79,7 +79,7 @@ pub(crate) fn ask(
             Ok(_) | Err(_) => None,
         };
         let Some(pause) = again else {
-            let end = end.map_err(|error| with_history(error, attempts, before));
+            let end = end.map_err(|error| with_history(patience.given_up(error), attempts, before));
             let request = ask.request.clone();
             return Answer {
                 request,

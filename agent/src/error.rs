@@ -73,12 +73,15 @@ pub(crate) struct Error {
     pub(crate) retry: Retry,
     /// The broker's own word for the reason, where it gave one.
     pub(crate) reason: Option<&'static str>,
+    /// Whether it was tried for as long as there was time.
+    pub(crate) late: bool,
 }
 
 impl Error {
     /// A final error without a hint.
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), hints: Vec::new(), retry: Retry::Never, reason: None }
+        let message = message.into();
+        Self { kind, message, hints: Vec::new(), retry: Retry::Never, reason: None, late: false }
     }
 
     /// Adds a hint.

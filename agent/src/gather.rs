@@ -232,7 +232,7 @@ impl Worker {
                 Err(error) => error,
             };
             let Some(pause) = self.patience.after(&error) else {
-                let error = with_history(error, attempts, before);
+                let error = with_history(self.patience.given_up(error), attempts, before);
                 let needed = self.target.lock().unwrap_or_else(PoisonError::into_inner).needed;
                 return self.say(Event::Failed(Box::new(Missing { way, error, needed })));
             };

@@ -260,12 +260,25 @@ impl Patience {
         };
         left.is_some_and(|left| left > pause).then_some(pause)
     }
+
+    /// The error that nothing is tried after. Where time alone has ended the attempts, it knows.
+    pub(crate) fn given_up(&self, mut error: Error) -> Error {
+        error.late |= match error.retry {
+            Retry::Never => false,
+            Retry::Soon => self.last_start.left().is_none_or(|left| left <= LONGEST_PAUSE),
+            Retry::UntilDeadline => true,
+        };
+        error
+    }
 }
+
+/// The longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_millis(600);
 
 /// 0.1 to 0.6 s, so that nodes that lost the same dom0 do not come back in step.
 fn jitter() -> Duration {
     let random = getrandom::u32().unwrap_or(0);
-    Duration::from_millis(u64::from(random % 501).saturating_add(100))
+    LONGEST_PAUSE.saturating_sub(Duration::from_millis(u64::from(random % 501)))
 }
 
 #[cfg(test)]
@@ -288,5 +301,24 @@ mod tests {
         }
         assert_eq!(of_all(vec![key(), key()]).kind, Kind::HostKey);
         assert_eq!(of_all(vec![]).kind, Kind::TimedOut);
+    }
+
+    #[test]
+    fn what_time_alone_has_ended_is_late() {
+        let now = Moment::now();
+        let patience = |left| {
+            let deadline = Deadline::at(now.plus(Duration::from_secs(left)));
+            Patience::new(Action::Reset, now, deadline)
+        };
+        for (retry, left, late) in [
+            (Retry::UntilDeadline, 0, true),
+            (Retry::Soon, 0, true),
+            // The port is closed, and there would be time.
+            (Retry::Soon, 30, false),
+            (Retry::Never, 0, false),
+        ] {
+            let error = Error::new(Kind::Unreachable, "no").retry(retry);
+            assert_eq!(patience(left).given_up(error).late, late, "{retry:?} {left}");
+        }
     }
 }

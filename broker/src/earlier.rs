@@ -32,6 +32,8 @@ pub struct Asked {
     pub starting: bool,
     /// Whether a power-on by this request or by the last fence's has begun, be its broker dead or not.
     pub cut_short: bool,
+    /// Whether who asks has been answered with the last fence already, be it to another request.
+    pub answered: bool,
     /// The moment it is.
     pub now: Moment,
 }
@@ -40,9 +42,10 @@ pub struct Asked {
 ///
 /// A retry reads the first attempt's outcome. So does a reset that was read while the death was
 /// being proven, while the node was powered on after it, or within [`RESET_IS_NEW`] of that:
-/// several nodes that miss the same peer want one kill. An off ends in off, and so asks for a proof
-/// of its own, which costs nothing if the node is off. A node that lives although nobody powered it
-/// on is no outcome of a reset.
+/// several nodes that miss the same peer want one kill. Not so for who has been answered with that
+/// fence: it may have met what was powered on since and have lost it again, and the old answer would
+/// call dead what lives. An off ends in off, and so asks for a proof of its own, which costs nothing
+/// if the node is off. A node that lives although nobody powered it on is no outcome of a reset.
 #[must_use]
 pub fn earlier(asked: &Asked, last: Option<&Fence>) -> Earlier {
     let Some(last) = last else { return Earlier::KillAnew };
@@ -58,7 +61,12 @@ pub fn earlier(asked: &Asked, last: Option<&Fence>) -> Earlier {
         let age = asked.now.millis().saturating_sub(started);
         u128::from(age) <= RESET_IS_NEW.as_millis() && asked.lives
     };
-    let starts = last.restarts && (asked.starting || last.started_ms.is_some_and(is_new));
+    // Who has had its answer may have met what was powered on since, and mean that.
+    let may_mean =
+        |started: Option<u64>| asked.answered && started.is_none_or(|at| at < asked.at.millis());
+    let comes_up = asked.starting && !(asked.lives && may_mean(last.started_ms));
+    let has_come = last.started_ms.is_some_and(|at| is_new(at) && !may_mean(Some(at)));
+    let starts = last.restarts && (comes_up || has_come);
     // It lives, and nothing is known of a power-on after that fence: it has come from another host,
     // where it may never have died.
     let by_itself = asked.starting || (retried && asked.cut_short);
@@ -115,6 +123,7 @@ mod tests {
             started_ms: None,
             joined: Vec::new(),
             before: Vec::new(),
+            answered: Vec::new(),
             pid: 1,
             started: 2,
         }
@@ -130,6 +139,7 @@ mod tests {
             comes: false,
             starting: false,
             cut_short: false,
+            answered: false,
             now,
         }
     }
@@ -233,6 +243,25 @@ mod tests {
         let off = Fence { restarts: false, ..at_50_100 };
         assert_eq!(earlier(&reset(), Some(&off)), Earlier::KillAnew);
         assert_eq!(earlier(&starting, Some(&off)), Earlier::KillAnew);
+    }
+
+    #[test]
+    fn who_was_answered_with_a_reset_and_asks_again_wants_another() {
+        let last = Fence { started_ms: Some(50_100), ..fence(Phase::Fenced) };
+        let answered = Asked { answered: true, ..reset() };
+        assert_eq!(earlier(&answered, Some(&last)), Earlier::KillAnew);
+        let starting = Asked { starting: true, ..answered };
+        assert_eq!(earlier(&starting, Some(&fence(Phase::Fenced))), Earlier::KillAnew);
+        // Not while nothing has been born since, or was when it asked.
+        let unborn = Asked { lives: false, ..starting };
+        assert_eq!(earlier(&unborn, Some(&fence(Phase::Fenced))), Earlier::IsIt);
+        let born_since = Asked { at: at(50_100), ..answered };
+        assert_eq!(earlier(&born_since, Some(&last)), Earlier::IsIt);
+        // Nor its own retry, nor what was read before that death was proven.
+        let same = Fence { request: ID.to_string(), ..last.clone() };
+        assert_eq!(earlier(&answered, Some(&same)), Earlier::IsIt);
+        let waited = Asked { at: at(50_000), ..answered };
+        assert_eq!(earlier(&waited, Some(&last)), Earlier::IsIt);
     }
 
     #[test]

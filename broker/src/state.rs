@@ -55,6 +55,9 @@ pub struct Fence {
     /// Requests that were answered with fences of this node before it: their retries kill nothing.
     #[serde(default)]
     pub before: Vec<String>,
+    /// The callers that were answered with it.
+    #[serde(default)]
+    pub answered: Vec<String>,
     /// The broker's process number.
     pub pid: i32,
     /// The broker's start, in the kernel's ticks.
@@ -119,6 +122,12 @@ impl Fence {
         self
     }
 
+    /// Whether this caller has been answered with this fence.
+    #[must_use]
+    pub fn has_answered(&self, caller: &str) -> bool {
+        self.answered.iter().any(|one| one == caller)
+    }
+
     /// The broker that carries it out.
     #[must_use]
     pub fn broker(&self) -> Process {
@@ -177,13 +186,16 @@ impl State {
         &self,
         node: &NodeName,
         fence: &Fence,
-        (request, starts): (RequestId, bool),
+        (request, caller, starts): (RequestId, &str, bool),
         clock: &dyn Clock,
     ) -> Result<(), String> {
         self.change(clock, |fences| {
             let last = fences.get_mut(&node.lower());
             if let Some(last) = last.filter(|last| last.request == fence.request) {
                 last.restarts |= starts;
+                if !last.has_answered(caller) && last.answered.len() < MOST_ANSWERED {
+                    last.answered.push(caller.to_owned());
+                }
                 if !last.is_of(request) && last.joined.len() < MOST_ANSWERED {
                     last.joined.push(request.to_string());
                 }
@@ -267,6 +279,7 @@ mod tests {
             started_ms: None,
             joined: Vec::new(),
             before: Vec::new(),
+            answered: Vec::new(),
             pid: 1,
             started: 2,
         }
@@ -297,7 +310,9 @@ mod tests {
         remember(of(1, Phase::Killing));
         remember(of(1, Phase::Fenced));
         assert!(last().before.is_empty(), "its own beginning is none before it");
-        state.is_joined(&node, &last(), (id(2), false), &BootClock).unwrap();
+        assert!(!last().has_answered("node=b"));
+        state.is_joined(&node, &last(), (id(2), "node=b", false), &BootClock).unwrap();
+        assert!(last().has_answered("node=b"));
         remember(of(3, Phase::Killing));
         remember(of(3, Phase::Failed));
         remember(of(4, Phase::Killing));

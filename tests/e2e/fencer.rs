@@ -93,7 +93,9 @@ fn a_refusal_and_a_dead_dom0_are_failures_that_it_logs() {
         let _ = admin(&dom0, &["--fence", "far1"]).exits(1);
     });
     let log = dom0.file(LOG);
-    for said in ["stderr: [ fence_xen: xen1 refused: ", "stderr: [ fence_xen: dom0 10.77.0.99 "] {
+    for said in
+        ["stderr: [ fence_xen: xen1 refused: ", "stderr: [ fence_xen: timed out: dom0 10.77.0.99 "]
+    {
         assert!(log.contains(said), "{said}\n{log}");
     }
 }

@@ -2,7 +2,7 @@
 //! no lock held for long, no second kill for the same request.
 
 use crate::client::{Client, MOMENT, brokers, destroy_goes_on, next_broker};
-use crate::{Shared, ask, is_listing, long_after, recorded, settle, untouched};
+use crate::{Dom0, Shared, ask, is_listing, long_after, recorded, settle, untouched};
 use std::time::{Duration, Instant};
 
 static SHARED: Shared = Shared::new();
@@ -150,24 +150,32 @@ fn the_same_request_kills_once() {
 /// Of several nodes that miss the same peer each asks by itself. They want one kill.
 #[test]
 fn a_reset_counts_for_others_until_ten_seconds_after_it() {
-    let dom0 = SHARED.take();
+    let builder = Dom0::builder().cluster("alpha", &["node1", "node2", "node3", "node4"]);
+    let dom0 = builder.raise().unwrap();
     dom0.fault(&["fault", "create-delay", "2000", "alpha-node2"]);
     let mut first = Client::ready(&dom0, "node1", 0x31, "reset node2");
     first.say("go", "");
     let _ = first.hears("fenced");
-    let mut while_it_starts = Client::ready(&dom0, "node1", 0x32, "reset node2");
+    let mut while_it_starts = Client::ready(&dom0, "node3", 0x32, "reset node2");
     while_it_starts.say("go", "");
     let joined = while_it_starts.hears("fenced");
     assert!(joined.ends_with("node2 joined"), "{joined}");
     let _ = first.hears("started");
     let domid = dom0.domid("alpha", "node2");
     assert!(domid.is_some());
-    let shortly_after = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0);
-    let _ = shortly_after.saying("fenced (joined)").saying("running");
+    let shortly_after = || ask(&dom0, "alpha", "node4", &["reset", "node2"]).exits(0);
+    let _ = shortly_after().saying("fenced (joined)").saying("running");
     assert_eq!(dom0.domid("alpha", "node2"), domid, "the freshly booted node was shot");
+    // Who has had its answer means the node that has booted since.
+    let _ = shortly_after().saying("fenced (killed)");
+    let again = dom0.domid("alpha", "node2");
+    assert!(again > domid, "it lives on");
+    // And so on: node1 has not had that one.
+    let _ = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0).saying("fenced (joined)");
+    assert_eq!(dom0.domid("alpha", "node2"), again, "the freshly booted node was shot");
     MOMENT(10_500);
     let _ = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0).saying("fenced (killed)");
-    assert_ne!(dom0.domid("alpha", "node2"), domid);
+    assert_ne!(dom0.domid("alpha", "node2"), again);
     // What is off again is not what the last reset left.
     let _ = dom0.on(&["xl", "destroy", "alpha-node2"]).exits(0);
     let _ = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0).saying("fenced (absent)");

@@ -154,6 +154,7 @@ impl World {
             starting: starting || !self.has(Rule::AstrayRefused),
             // A power-on is one step here.
             cut_short: false,
+            answered: fence(last).is_some_and(|last| last.has_answered(&caller(link.id))),
             now: moment(state.now(key.host)).after(late),
         };
         let join = match earlier(&asked, fence(last).as_ref()) {
@@ -248,6 +249,11 @@ fn moment(rank: u8) -> Moment {
     Moment::since_boot(Duration::from_millis(rank.into()))
 }
 
+/// Who asks under this id, whichever of its lives it is.
+fn caller(id: u8) -> String {
+    format!("node={}", id & 1)
+}
+
 /// A record as the product keeps it.
 fn fence(record: &Record) -> Option<Fence> {
     let millis = |rank: u8| u64::from(rank);
@@ -259,6 +265,7 @@ fn fence(record: &Record) -> Option<Fence> {
         started_ms: Some(millis(record.started)).filter(|at| *at > 0),
         joined: Vec::new(),
         before: Vec::new(),
+        answered: vec![caller(record.id)],
         pid: 1,
         started: 1,
     })

@@ -107,8 +107,15 @@ pub(super) fn of_error(error: &Error) -> String {
     // What follows in other lines shows the place in a file, and needs its columns.
     let message = error.message.lines().next().unwrap_or_default();
     let hints: String = error.hints.iter().map(|hint| format!(" (hint: {hint})")).collect();
-    in_one_line(&format!("{message}{hints}"))
+    let mut text = in_one_line(&format!("{message}{hints}"));
+    for (option, here) in OPTIONS {
+        text = text.replace(option, here);
+    }
+    text
 }
+
+/// The command's options in what is said at every door, and what a cluster manager sets instead.
+const OPTIONS: [(&str, &str); 2] = [("--dom0", "dom0"), ("--identity", "identity_file")];
 
 fn in_one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
@@ -117,7 +124,24 @@ fn in_one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{Settings, Wishes};
     use crate::error::Kind;
+    use std::path::PathBuf;
+
+    /// What the settings complain of is said with the command's options elsewhere.
+    #[test]
+    fn no_option_of_the_command_is_named() {
+        let missing = PathBuf::from("/nowhere/key");
+        let said = [
+            Settings::load(&Wishes { dom0: vec!["nobody".to_owned()], ..Wishes::default() }).err(),
+            Settings::load(&Wishes::default()).err(),
+            crate::identity::Identity::read(&missing).err(),
+        ];
+        for error in said.into_iter().flatten() {
+            let text = of_error(&error);
+            assert!(!text.contains("--"), "{text}");
+        }
+    }
 
     #[test]
     fn an_error_is_one_line() {

@@ -93,7 +93,7 @@ pub(crate) fn fence(
         let error = still_unknown(error, &unknown, ask);
         let Some(pause) = patience.after(&error) else {
             rounded.answers.extend(left_out);
-            let error = with_history(error, attempts, before);
+            let error = with_history(patience.given_up(error), attempts, before);
             return words::failed(ask.request, rounded.answers, error);
         };
         watch.retries(&error);

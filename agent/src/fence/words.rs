@@ -67,7 +67,8 @@ pub(super) fn missing(mut error: Error, one_of_several: Option<Endpoint>) -> Err
         Some(message) => error.message = format!("{message}; nothing was touched on any dom0"),
         None => error.message.push_str("; nothing was touched on any dom0"),
     }
-    error.hint("if that host is down for certain, a person can say so with --confirmed-down")
+    error
+        .hint("if that host is down for certain, a person can say so: `xen-fence --confirmed-down`")
 }
 
 /// Nobody was told to go.

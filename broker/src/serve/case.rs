@@ -159,12 +159,16 @@ impl<'a> Work<'a> {
     /// The lock of this caller: whoever opens many sessions waits for himself, and another node of
     /// the cluster waits for one of them at most.
     pub(super) fn turn_path(&self) -> PathBuf {
-        let caller = match self.grant.caller() {
+        self.run.join(format!("{}={}.turn", self.cluster, self.caller()))
+    }
+
+    /// Who asks, in the same letters each time.
+    pub(super) fn caller(&self) -> String {
+        match self.grant.caller() {
             Caller::Node(name) => format!("node={}", name.lower()),
             Caller::Operator(name) => format!("operator={}", name.lower()),
             Caller::Root(name) => format!("root={}", name.lower()),
-        };
-        self.run.join(format!("{}={caller}.turn", self.cluster))
+        }
     }
 
     pub(super) fn state(&self) -> State {

@@ -44,6 +44,7 @@ pub(super) fn earlier_attempt(
         starting,
         cut_short: last.is_some_and(|last| cut_short(&last.request))
             || cut_short(&work.id.to_string()),
+        answered: last.is_some_and(|last| last.has_answered(&work.caller())),
         now: work.host.clock.now(),
     };
     match earlier(&asked, last) {
@@ -88,7 +89,8 @@ pub(super) fn answer(
     if planned.is_some() && !was_counted(work, earlier) {
         restraint.keep(case, work, node, true);
     }
-    let joins = (work.id, planned.is_some());
+    let caller = work.caller();
+    let joins = (work.id, caller.as_str(), planned.is_some());
     if let Err(lost) = work.state().is_joined(node.name(), earlier, joins, work.host.clock) {
         case.note(Note::State, &format!("{lost}; a repeated request may kill twice"));
     }

@@ -249,6 +249,7 @@ fn remember(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, phase: Phase,
         started_ms: None,
         joined: Vec::new(),
         before: Vec::new(),
+        answered: if phase == Phase::Fenced { vec![work.caller()] } else { Vec::new() },
         pid,
         started: start_of(pid).unwrap_or(0),
     };

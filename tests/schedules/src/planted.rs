@@ -33,8 +33,8 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "the id of a retry is ignored",
         file: "earlier.rs",
-        instead_of: "let retried = last.is_of(asked.id);",
-        stands: "let retried = !PLANTED && last.is_of(asked.id);",
+        instead_of: "let retried = last.is_of(asked.id) || superseded;",
+        stands: "let retried = !PLANTED && (last.is_of(asked.id) || superseded);",
     },
     Bug {
         name: "go is not awaited: silence is as good",
@@ -102,7 +102,7 @@ pub const BUGS: &[Bug] = &[
         instead_of: "let asker = asker::find(work, &sight, &before)?;",
         stands: "let asker = asker::find(work, &sight, &before)?; let lock = if PLANTED { drop(lock); \
                  let own = work.lock_path().with_extension(work.id.to_string()); \
-                 match take(case, &own, work.host.clock.now().after(GO_BY))? { \
+                 match take(case, &own, work.host.clock.now().after(GO_BY), \"planted\")? { \
                  Some(own) => own, None => return Ok(()) } } else { lock };",
     },
     Bug {

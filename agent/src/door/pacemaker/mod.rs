@@ -79,15 +79,27 @@ fn hint_to_a_person() {
 
 fn fail(error: &Error) {
     let voice = Voice::new(NAME, Place::Errors, false);
-    voice.say(&in_pacemakers_words(error.kind.exit(), &voice::of_error(error)));
+    let is_late = error.late || error.kind.exit() == Exit::TimedOut;
+    voice.say(&in_pacemakers_words(is_late, &voice::of_error(error)));
+}
+
+/// Whether the deadline has ended it, be it that nobody answered or that nobody was reached.
+fn is_late(carried: &Carried) -> bool {
+    let errors = &carried.verdict.errors;
+    let of_answers = carried.answers.iter().filter_map(|answer| answer.end.as_ref().err());
+    // A rehearsal has what failed among its findings.
+    let errors: Vec<&Error> =
+        if errors.is_empty() { of_answers.collect() } else { errors.iter().collect() };
+    let all_late = !errors.is_empty() && errors.iter().all(|error| error.late);
+    all_late || carried.verdict.exit == Exit::TimedOut
 }
 
 /// The reason of a failure: with Pacemaker's word for a deadline where one passed, and without it
 /// elsewhere.
-fn in_pacemakers_words(exit: Exit, reason: &str) -> String {
+fn in_pacemakers_words(is_late: bool, reason: &str) -> String {
     let lower = reason.to_ascii_lowercase();
     let speaks_of_it = lower.contains("timed out") || lower.contains("timeout");
-    match (exit == Exit::TimedOut, speaks_of_it) {
+    match (is_late, speaks_of_it) {
         (true, false) => format!("timed out: {reason}"),
         (false, true) => {
             let reason = reason.replace("timed out", "not in time").replace("timeout", "deadline");
@@ -173,7 +185,7 @@ impl Agent {
         }
         let exit = carried.verdict.exit;
         if exit != Exit::Success {
-            self.voice.say(&in_pacemakers_words(exit, &voice::reason(carried)));
+            self.voice.say(&in_pacemakers_words(is_late(carried), &voice::reason(carried)));
             return End::Failed;
         }
         // What a rehearsal says besides is for a person to read, and no answer.

@@ -80,6 +80,10 @@ fn compare(rounds: usize) -> Result<()> {
         fence / median(TUNED),
         fence / median(PLAIN)
     );
+    println!(
+        "Heartbeat's plugin says what it is in {:.1} times what a program that does nothing takes.",
+        median(NAMES) / median(NOTHING)
+    );
     println!("A dead address that is tried first costs {:.0} ms.", median(DEAD) - fence);
 
     table("\nWhere the agent's time goes (phases of the same runs):", &series, |name| {
@@ -98,6 +102,9 @@ const DEAD: &str = "the same, its dom0 behind a dead address as well";
 const TUNED: &str = "ssh dom0 sudo -n true, curve25519 on both sides";
 const PLAIN: &str = "ssh dom0 sudo -n true, as OpenSSH comes";
 
+const NAMES: &str = "external/xen-fence getconfignames";
+const NOTHING: &str = "true";
+const PLUGIN: &str = "/usr/lib/stonith/plugins/external/xen-fence";
 /// An address on the bridge that nobody has.
 const NOBODY: &str = "10.77.0.99";
 
@@ -133,10 +140,13 @@ fn inside(rounds: usize) -> Result<()> {
         let _started = timed("xen-fence", &["on", "node2"])?;
         let (dead, _) = timed("xen-fence", &dead)?;
         let _started = timed("xen-fence", &["on", "node2"])?;
+        let (names, _) = timed(PLUGIN, &["getconfignames"])?;
+        let (nothing, _) = timed("true", &[])?;
         if round < 2 {
             continue;
         }
         println!("{FENCE}\t{fence}\n{DEAD}\t{dead}\n{TUNED}\t{tuned}\n{PLAIN}\t{plain}");
+        println!("{NAMES}\t{names}\n{NOTHING}\t{nothing}");
         let said: Value =
             serde_json::from_str(&said).map_err(|error| Error::new(error.to_string()))?;
         for (name, millis) in phases(&said) {
