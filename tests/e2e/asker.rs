@@ -96,9 +96,7 @@ fn whose_domain_is_dying_is_refused() {
     let before = brokers(&dom0);
     let mut victim = Client::of(&dom0, "node2", 0xc2);
     victim.say("request", " off node1");
-    killer.say("wait", "");
     let _ = next_broker(&dom0, &before);
-    killer.say("wait", "");
     dom0.fault(&["hold-writes", "alpha-node2"]);
     let _ = dom0.on(&["xl", "destroy", "alpha-node2"]).exits(0);
     settle(|| refused(&dom0, 0xc2, "its domain is dying"));
