@@ -80,6 +80,24 @@ fn who_is_fenced_while_its_broker_looks_is_refused() {
     assert!(dom0.domid("alpha", "node1").is_some(), "a dead node shot");
 }
 
+/// What counts is when it connected, however late its broker begins.
+#[test]
+fn who_was_fenced_before_its_broker_began_is_refused() {
+    let dom0 = crate::two_clusters().raise().unwrap();
+    let mut killer = Client::ready(&dom0, "node1", 0xe1, "off node2");
+    let _ = dom0.on(&["mv", "/usr/bin/sudo", "/usr/bin/sudo.real"]).exits(0);
+    let late = "#!/bin/sh\nsleep 3.1\n/usr/bin/sudo.real \"$@\"\n";
+    dom0.write("/usr/bin/sudo", late, 0o755);
+    killer.say("wait", "");
+    let mut victim = Client::of(&dom0, "node2", 0xe2);
+    victim.say("request", " off node1");
+    settle(|| dom0.on(&["pgrep", "-f", "sleep 3.1"]).code == 0);
+    killer.say("go", "");
+    let _ = killer.hears("fenced");
+    settle(|| refused(&dom0, 0xe2, "fenced after it had asked"));
+    assert!(dom0.domid("alpha", "node1").is_some(), "a dead node shot");
+}
+
 /// It was fenced in another life.
 #[test]
 fn who_has_booted_since_it_was_fenced_may_ask() {
