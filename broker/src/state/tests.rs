@@ -1,0 +1,80 @@
+//! What is remembered, and what a damaged file comes to.
+
+use super::*;
+use crate::clock::BootClock;
+
+fn fence(request: &str) -> Fence {
+    Fence {
+        request: request.to_owned(),
+        restarts: true,
+        phase: Phase::Fenced,
+        at_ms: 5,
+        started_ms: None,
+        joined: Vec::new(),
+        before: Vec::new(),
+        answered: Vec::new(),
+        pid: 1,
+        started: 2,
+    }
+}
+
+#[test]
+fn what_is_remembered_is_recalled_without_regard_to_case() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = State::at(dir.path().join("alpha.state"));
+    let node2 = NodeName::parse("Node2").unwrap();
+    assert!(state.recall().fence_of(&node2).is_none());
+    state.remember(&node2, fence("a"), &BootClock).unwrap();
+    state.remember(&NodeName::parse("node1").unwrap(), fence("b"), &BootClock).unwrap();
+    let recalled = state.recall();
+    assert_eq!(recalled.fence_of(&NodeName::parse("node2").unwrap()), Some(&fence("a")));
+    assert!(recalled.damage.is_none());
+}
+
+#[test]
+fn what_an_earlier_fence_answered_outlives_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = State::at(dir.path().join("alpha.state"));
+    let node = NodeName::parse("node2").unwrap();
+    let id = RequestId::from_bits;
+    let of = |bits, phase| Fence { phase, ..fence(&id(bits).to_string()) };
+    let last = || state.recall().fence_of(&node).cloned().unwrap();
+    let remember = |fence| state.remember(&node, fence, &BootClock).unwrap();
+    remember(of(1, Phase::Killing));
+    remember(of(1, Phase::Fenced));
+    assert!(last().before.is_empty(), "its own beginning is none before it");
+    assert!(!last().has_answered("node=b"));
+    state.is_joined(&node, &last(), (id(2), "node=b", false), &BootClock).unwrap();
+    assert!(last().has_answered("node=b"));
+    remember(of(3, Phase::Killing));
+    remember(of(3, Phase::Failed));
+    remember(of(4, Phase::Killing));
+    for (bits, answered) in [(1, true), (2, true), (3, false), (4, false)] {
+        assert_eq!(last().comes_after_that_of(id(bits)), answered, "{bits}");
+    }
+    for bits in 5..100 {
+        remember(of(bits, Phase::Fenced));
+    }
+    assert_eq!(last().before.len(), MOST_ANSWERED);
+    assert!(last().comes_after_that_of(id(98)) && !last().comes_after_that_of(id(30)));
+}
+
+#[test]
+fn a_damaged_file_and_one_of_another_boot_count_as_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("alpha.state");
+    let state = State::at(path.clone());
+    let node = NodeName::parse("node2").unwrap();
+    state.remember(&node, fence("a"), &BootClock).unwrap();
+    let whole = fs::read_to_string(&path).unwrap();
+    for damaged in ["", "{", &whole[..whole.len() - 1], "[]", "{\"boot\":1}"] {
+        fs::write(&path, damaged).unwrap();
+        let recalled = state.recall();
+        assert!(recalled.fence_of(&node).is_none() && recalled.damage.is_some(), "{damaged}");
+    }
+    fs::write(&path, whole.replace(&boot_id(), "another")).unwrap();
+    let recalled = state.recall();
+    assert!(recalled.fence_of(&node).is_none() && recalled.damage.is_none());
+    state.remember(&node, fence("b"), &BootClock).unwrap();
+    assert_eq!(state.recall().fence_of(&node), Some(&fence("b")));
+}
