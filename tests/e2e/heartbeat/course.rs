@@ -50,12 +50,14 @@ pub(super) fn follow(cluster: &Cluster<'_>, before: &Before) -> Course {
     for (resource, from) in RESOURCES.iter().zip(before.lines) {
         let lines = cluster.lines(resource);
         // The line before the first is of who wrote then.
-        let turns = turns(&lines[from.saturating_sub(1)..]);
-        let wanted: &[&str] = if *resource == cluster.resource_of(victim) {
-            &[victim.name, survivor.name]
-        } else {
-            &[survivor.name]
-        };
+        let mut turns = turns(&lines[from.saturating_sub(1)..]);
+        let is_the_victims = *resource == cluster.resource_of(victim);
+        let wanted: &[&str] =
+            if is_the_victims { &[victim.name, survivor.name] } else { &[survivor.name] };
+        // A quick one has booted by now, and has it back.
+        if is_the_victims && turns.len() == 3 && turns[2] == victim.name {
+            turns.pop();
+        }
         assert_eq!(turns, wanted, "{resource}\n{}", cluster.said());
     }
     assert_eq!(cluster.kills()[before.kills..], [victim.name], "{}", cluster.said());
