@@ -178,7 +178,15 @@ fn with_systemd() {
     }
     let dom0 = two_clusters().systemd().raise().unwrap();
     as_by_hand(&dom0);
+    // PID 1 has started it, and stops or kills what is in its unit if the power-on is called off.
+    let groups = groups(&dom0, monitor(&dom0)).concat();
+    assert!(groups.contains("/xen-fence-start-alpha-node2-"), "{groups}");
     a_create_that_is_killed(&dom0);
+    // One that does not answer keeps nobody from starting.
+    dom0.write("/usr/bin/systemd-run", "#!/bin/sh\nexit 1\n", 0o755);
+    let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    let _ = ask(&dom0, "alpha", "node1", &["on", "node2"]).exits(0);
+    apart_from_who_started_it(&dom0);
 }
 
 /// Root types the same create, and is quicker: the node runs, and the broker's own create fails.
