@@ -161,6 +161,20 @@ fn a_create_that_is_killed(dom0: &Dom0) {
     let _ = ask(dom0, "alpha", "node1", &["reset", "node2"]).exits(0).saying("and started");
 }
 
+/// What waits for xl's lock is killed by an off, whoever has started it.
+fn a_create_that_waits_is_called_off(dom0: &Dom0) {
+    dom0.fault(&["fault", "hold-lock", "0"]);
+    let on = ["xen-fence", "on", "node2"];
+    let _ = ask(dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    let on = dom0.in_node("alpha", "node1").spawn(&on);
+    let creates = || dom0.on(&["pgrep", "-f", "xl create /etc/xen/alpha-node2.cfg"]).code == 0;
+    settle(creates);
+    let _ = ask(dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    let _ = on.wait().exits(1).saying("called");
+    assert!(!creates(), "it waits on");
+    dom0.fault(&["clear"]);
+}
+
 #[test]
 fn without_systemd() {
     if !may_raise_limits() {
@@ -182,6 +196,7 @@ fn with_systemd() {
     let groups = groups(&dom0, monitor(&dom0)).concat();
     assert!(groups.contains("/xen-fence-start-alpha-node2-"), "{groups}");
     a_create_that_is_killed(&dom0);
+    a_create_that_waits_is_called_off(&dom0);
     // One that does not answer keeps nobody from starting.
     dom0.write("/usr/bin/systemd-run", "#!/bin/sh\nexit 1\n", 0o755);
     let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
