@@ -115,18 +115,8 @@ mod tests {
     }
 
     fn fence(phase: Phase) -> Fence {
-        Fence {
-            request: RequestId::from_bits(6).to_string(),
-            restarts: true,
-            phase,
-            at_ms: 50_000,
-            started_ms: None,
-            joined: Vec::new(),
-            before: Vec::new(),
-            answered: Vec::new(),
-            pid: 1,
-            started: 2,
-        }
+        let of = crate::state::tests::fence(&RequestId::from_bits(6).to_string());
+        Fence { phase, at_ms: 50_000, ..of }
     }
 
     fn reset() -> Asked {

@@ -228,18 +228,13 @@ impl Pursuit<'_> {
         if let Some(Sighted { row, .. }) = living {
             return Ok(Some(format!("domain {} still lives", row.domid)));
         }
-        let obstacle = sight.obstacle().or_else(|| self.living_writer());
+        let obstacle = sight.obstacle().or_else(|| self.host.living_writer(&self.writers));
         if obstacle.is_some() {
             return Ok(obstacle);
         }
         // A life that came and went between two looks has shown no row, but its writers have its name.
         self.note_writers(sight)?;
-        Ok(self.living_writer())
-    }
-
-    fn living_writer(&self) -> Option<String> {
-        let writer = self.writers.iter().find(|writer| self.host.processes.lives(writer));
-        writer.map(|writer| format!("its {} (pid {}) still runs", writer.what, writer.pid))
+        Ok(self.host.living_writer(&self.writers))
     }
 
     fn proven(&self) -> Result<How, NotFenced> {

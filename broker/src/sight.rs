@@ -120,6 +120,13 @@ impl Blind {
 }
 
 impl Host<'_> {
+    /// Which of a node's writers still runs, in a sentence, if one does.
+    #[must_use]
+    pub fn living_writer(&self, writers: &[Process]) -> Option<String> {
+        let writer = writers.iter().find(|writer| self.processes.lives(writer));
+        writer.map(|writer| format!("its {} (pid {}) still runs", writer.what, writer.pid))
+    }
+
     /// Looks at the host once: a full listing, and the processes that may bring the node back.
     ///
     /// # Errors

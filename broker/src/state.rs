@@ -266,4 +266,4 @@ fn read(path: &Path) -> Result<Saved, String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -47,6 +47,11 @@ fn a_held_node_is_neither_killed_nor_started_until_the_hold_is_lifted() {
     assert_eq!(dom0.mode(FILE), (0o600, 0, 0));
     assert_eq!(dom0.mode("/var/lib/xen-fence/holds"), (0o700, 0, 0));
     let _ = dom0.on(&["xen-fence-admin", "holds"]).exits(0).saying("kernel upgrade");
+    // It outlives a policy that is away for a while.
+    let policy = "/etc/xen-fence/clusters.d/alpha.toml";
+    let away =
+        format!("mv {policy} /root/ && xen-fence-admin holds && mv /root/alpha.toml {policy}");
+    let _ = dom0.sh(&away).exits(0).saying("kernel upgrade");
     untouched(&dom0, || {
         for action in ["reset", "off"] {
             let refused = ask(&dom0, "alpha", "node1", &[action, "node2"]).exits(3);

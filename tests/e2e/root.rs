@@ -67,10 +67,11 @@ fn an_interrupt_ends_it_before_go_and_not_after() {
     untouched(&dom0, || {
         let mut holder = Client::ready(&dom0, "node1", 0x91, "off node2");
         let waits = dom0.place().spawn(&["xen-fence-admin", "fence", "alpha", "node2"]);
-        MOMENT(700);
-        interrupt();
-        assert_ne!(waits.wait().code, 0);
+        MOMENT(1_500);
         holder.say("wait", "");
+        interrupt();
+        let waited = waits.wait().saying("holds its lock; this one waits for it");
+        assert_ne!(waited.code, 0);
     });
     settle(|| dom0.on(&["pgrep", "-x", crate::BROKER]).code != 0);
     dom0.fault(&["fault", "slow-destroy", "1500", "alpha-node2"]);

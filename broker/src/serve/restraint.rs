@@ -255,6 +255,5 @@ fn not_off(work: &Work<'_>, node: &Node) -> Result<Option<String>, End> {
         return Ok(Some(text));
     }
     let writers = host.processes.writers(node, &[]).map_err(Blind::Processes)?;
-    let writer = writers.iter().find(|writer| host.processes.lives(writer));
-    Ok(writer.map(|writer| format!("its {} (pid {}) still runs", writer.what, writer.pid)))
+    Ok(host.living_writer(&writers))
 }

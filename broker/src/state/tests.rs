@@ -3,7 +3,8 @@
 use super::*;
 use crate::clock::BootClock;
 
-fn fence(request: &str) -> Fence {
+/// A proven fence by this request, after which the node is powered on.
+pub(crate) fn fence(request: &str) -> Fence {
     Fence {
         request: request.to_owned(),
         restarts: true,

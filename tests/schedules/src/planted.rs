@@ -68,9 +68,9 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         name: "device models are not waited for",
-        file: "fence.rs",
-        instead_of: "let writer = self.writers.iter().find(|writer| self.host.processes.lives(writer));",
-        stands: "let writer = self.writers.iter().find(|writer| !PLANTED && self.host.processes.lives(writer));",
+        file: "sight.rs",
+        instead_of: "let writer = writers.iter().find(|writer| self.processes.lives(writer));",
+        stands: "let writer = writers.iter().find(|writer| !PLANTED && self.processes.lives(writer));",
     },
     Bug {
         name: "what was absent before go is taken for absent behind it",

@@ -41,7 +41,7 @@ impl Deed {
             }
             Self::Status => ("status", "tell whether the node is on (0), off (2) or unknown (1)"),
             Self::Monitor => {
-                ("monitor", "rehearse, without naming a node: would fencing work now?")
+                ("monitor", "tell whether a fence would work now, without naming a node")
             }
             Self::List => ("list", "list the nodes that dom0's policy lets this one name"),
             Self::ListStatus => ("list-status", "the same, with ON, OFF or UNKNOWN"),
