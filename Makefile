@@ -64,6 +64,7 @@ install-dom0: install-sshd-$(SSHD)
 	$(DIR) -m 0755 $(DESTDIR)/usr/share/doc/xen-fence/examples
 	$(FILE) -m 0644 broker/host/examples/alpha.toml broker/host/examples/broker.toml \
 		$(DESTDIR)/usr/share/doc/xen-fence/examples/
+	$(FILE) -m 0644 sudoers.d/xen-fence $(DESTDIR)/usr/share/doc/xen-fence/examples/sudoers
 
 # An sshd_config that was changed stays; the new one is put beside it.
 install-sshd-dedicated:

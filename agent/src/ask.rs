@@ -12,6 +12,7 @@ use crate::error::{Error, Kind};
 use crate::fence::Stands;
 use crate::kept_id::KeptId;
 use crate::phase::{Phase, Phases};
+use crate::public_key::PublicKey;
 use crate::reach::{Means, Patience, Reached, reach};
 use crate::targets::Target;
 use std::cell::RefCell;
@@ -70,8 +71,10 @@ pub(crate) fn ask(
         attempts = attempts.saturating_add(1);
         let mut told = Told::default();
         let mut course = Course::new(watch);
+        let begun = Moment::now();
         let end = attempt(target, ask, deadline, &mut endpoint, &mut told, &mut course);
         let (phases, stuck_in) = course.finish();
+        told.took = begun.elapsed();
         let end = end.map_err(|error| still_unknown(error, &unknown, ask));
         let again = match &end {
             // A rehearsal reports what it meets.
@@ -116,6 +119,7 @@ fn attempt(
 
     course.begin(Phase::Login);
     let identity = &ask.means.identity;
+    told.own_key = identity.public().map(PublicKey::fields);
     ssh.login(&way.account, identity, deadline)?;
     course.end(&format!("{} with {}", way.account, identity.name()));
 

@@ -16,14 +16,15 @@ use crate::kept_id::KeptId;
 use crate::known_hosts::KnownHosts;
 use crate::power_on::{fresh_id, power_on};
 use crate::reach::Means;
-use crate::rehearsal::Finding;
+use crate::rehearsal::{self, Finding};
 use crate::targets::{self, Target};
 use crate::transport::ssh::is_hash_of;
 use crate::verdict::{self, Verdict};
 use std::cell::RefCell;
 use std::slice;
 use std::sync::Arc;
-use xen_fence_protocol::{Action, HostName, Level, NodeName, Request};
+use std::time::Duration;
+use xen_fence_protocol::{AGENT_DEADLINE, Action, HostName, Level, NodeName, Request};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub(crate) struct Call {
     pub(crate) action: Action,
     /// The node it concerns.
     pub(crate) node: Option<NodeName>,
+    /// The nodes that a rehearsal is about, where it is about several and not all.
+    pub(crate) nodes: Vec<NodeName>,
     /// The dom0s that a person says are down.
     pub(crate) confirmed_down: Vec<String>,
     /// What is not to be as agent.toml has it.
@@ -47,6 +50,8 @@ pub(crate) struct Carried {
     pub(crate) answers: Vec<Answer>,
     /// What that comes to.
     pub(crate) verdict: Verdict,
+    /// How long all of it might have taken.
+    pub(crate) timeout: Duration,
 }
 
 impl Call {
@@ -56,21 +61,29 @@ impl Call {
     /// No dom0 could be asked. Whatever a dom0 did or said is in the verdict.
     pub(crate) fn carry_out(&self, begun: Moment, watch: &mut dyn Watch) -> Result<Carried, Error> {
         let action = self.action;
-        let settings = Settings::load(&self.wishes)?;
+        let mut request = Request::new(fresh_id()?, action, self.node.clone())
+            .map_err(|error| Error::new(Kind::Usage, error.to_string()))?;
+        let settings = match Settings::load(&self.wishes) {
+            // A rehearsal reports what the settings on file would do to a fence.
+            Err(error) if action == Action::Check && !self.wishes.names_dom0() => {
+                let here = vec![rehearsal::of_settings(&error)];
+                let verdict = verdict::judge(&request, &[], here);
+                let timeout = AGENT_DEADLINE;
+                return Ok(Carried { request, answers: Vec::new(), verdict, timeout });
+            }
+            settings => settings?,
+        };
         let deadline = Deadline::at(begun.plus(settings.timeout));
 
-        let mut here = Vec::new();
+        let mut here = vec![rehearsal::settings(&settings)];
         let identity = local("key", Identity::read(&settings.identity), action, &mut here)?;
         let known_hosts =
             local("known-hosts", KnownHosts::read(&settings.known_hosts), action, &mut here)?;
         let (mut answers, mut judged) = (Vec::new(), None);
-        let mut request = Request::new(fresh_id()?, action, self.node.clone())
-            .map_err(|error| Error::new(Kind::Usage, error.to_string()))?;
         if let (Some(identity), Some(known_hosts)) = (identity, known_hosts) {
             let text = format!("{} can be used", identity.name());
             here.push(Finding::here(Level::Ok, "key", text));
-            let text = format!("{} can be read", known_hosts.path().display());
-            here.push(Finding::here(Level::Ok, "known-hosts", text));
+            here.push(rehearsal::known_hosts(&known_hosts));
             let mut targets = targets(&settings, action, &known_hosts);
             let means = Arc::new(Means { identity, known_hosts });
             match (request.node().cloned(), action) {
@@ -101,11 +114,14 @@ impl Call {
                         ask_one(target, &request, &means, begun, until, watch)
                     };
                     answers = ask_all(&targets, deadline, &mut ask);
+                    if action == Action::Check {
+                        rehearsal::complete(&mut answers, &self.nodes, settings.timeout);
+                    }
                 }
             }
         }
         let verdict = judged.unwrap_or_else(|| verdict::judge(&request, &answers, here));
-        Ok(Carried { request, answers, verdict })
+        Ok(Carried { request, answers, verdict, timeout: settings.timeout })
     }
 }
 
@@ -192,7 +208,7 @@ fn local<T>(
     match result {
         Ok(value) => Ok(Some(value)),
         Err(error) if action == Action::Check => {
-            here.push(Finding::of_error(step, &error));
+            here.push(rehearsal::local(step, &error));
             Ok(None)
         }
         Err(error) => Err(error),

@@ -14,7 +14,7 @@ use xen_fence_protocol as protocol;
 #[command(
     name = "xen-fence",
     version,
-    override_usage = "xen-fence [OPTIONS] ACTION [NODE]",
+    override_usage = "xen-fence [OPTIONS] ACTION [NODE…]",
     after_help = "`xen-fence --help` has examples, the exit codes and the files.",
     after_long_help = after_long_help(),
     max_term_width = 100
@@ -24,9 +24,9 @@ pub(crate) struct Cli {
     #[arg(value_name = "ACTION", value_enum, hide_possible_values = false)]
     pub(crate) action: Action,
 
-    /// The node it concerns, by the name that the cluster knows (uname -n)
+    /// The node it concerns, by the name that the cluster knows (uname -n); check takes several
     #[arg(value_name = "NODE")]
-    pub(crate) node: Option<String>,
+    pub(crate) nodes: Vec<String>,
 
     /// A dom0 to ask; may be given several times
     ///
@@ -60,6 +60,27 @@ pub(crate) struct Cli {
     /// The settings to use instead of /etc/xen-fence/agent.toml
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
+
+    /// For check: every node that you may name, and every dom0; so it is without NODE, too
+    #[arg(long, conflicts_with_all = ["nodes", "dom0"])]
+    pub(crate) all: bool,
+
+    /// For check and monitor: one line and the exit codes of a Nagios or Icinga plugin
+    ///
+    /// 0 a fence would work, 1 it would, with something to mend, 2 it would fail, 3 what was typed
+    /// cannot be read. Give --timeout less time than the plugin has.
+    #[arg(long, conflicts_with_all = ["json", "verbose"])]
+    pub(crate) nagios: bool,
+
+    /// For enroll: the fingerprint of dom0's host key, where nobody is there to compare it
+    ///
+    /// It is what `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows on dom0.
+    #[arg(long, value_name = "SHA256:…")]
+    pub(crate) fingerprint: Option<String>,
+
+    /// For enroll: only say what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 
     /// Print one JSON object on standard output
     #[arg(long)]
@@ -99,20 +120,24 @@ pub(crate) enum Action {
     List,
     /// Rehearse, without naming a node: would fencing work now?
     Monitor,
-    /// Rehearse step by step for NODE, or for every node; kills nobody
+    /// Rehearse step by step for each NODE, or for every node; kills nobody
     Check,
+    /// Set this node up: make its key, record dom0's host key, say what dom0 has to know
+    Enroll,
 }
 
-impl From<Action> for protocol::Action {
-    fn from(action: Action) -> Self {
-        match action {
-            Action::Reset => Self::Reset,
-            Action::Off => Self::Off,
-            Action::On => Self::On,
-            Action::Status => Self::Status,
-            Action::List => Self::List,
-            Action::Monitor => Self::Monitor,
-            Action::Check => Self::Check,
+impl Action {
+    /// What it is to dom0; none if dom0 is not asked for anything.
+    pub(crate) const fn asks(self) -> Option<protocol::Action> {
+        match self {
+            Self::Reset => Some(protocol::Action::Reset),
+            Self::Off => Some(protocol::Action::Off),
+            Self::On => Some(protocol::Action::On),
+            Self::Status => Some(protocol::Action::Status),
+            Self::List => Some(protocol::Action::List),
+            Self::Monitor => Some(protocol::Action::Monitor),
+            Self::Check => Some(protocol::Action::Check),
+            Self::Enroll => None,
         }
     }
 }
@@ -120,6 +145,8 @@ impl From<Action> for protocol::Action {
 fn after_long_help() -> String {
     format!(
         "Examples:\n  \
+           xen-fence enroll --dom0 fence-alpha@192.168.2.1:2422\n  \
+           \x20                                  set this node up; shows what to do on dom0\n  \
            xen-fence check                    would fencing work now? kills nobody\n  \
            xen-fence reset node2              kill node2, prove it, start it again\n  \
            xen-fence -v off node2             kill only; show each phase with its time\n  \
@@ -128,6 +155,7 @@ fn after_long_help() -> String {
            xen-fence off node2 --confirmed-down xen2\n  \
            \x20                                  xen2 is switched off; ask the others\n\n\
          Exit codes:\n{}\n\n\
+         With --nagios: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.\n\n\
          Files:\n  \
            /etc/xen-fence/agent.toml          dom0, pins, identity, known_hosts and timeout\n  \
            /etc/xen-fence/id_ed25519          this node's private key\n  \
@@ -163,13 +191,15 @@ mod tests {
         let cli =
             Cli::try_parse_from(["xen-fence", "reset", "node2", "--dom0", "a@x", "--dom0", "a@y"]);
         let cli = cli.unwrap();
-        assert_eq!((cli.action, cli.node.as_deref()), (Action::Reset, Some("node2")));
+        assert_eq!((cli.action, cli.nodes.as_slice()), (Action::Reset, &["node2".to_owned()][..]));
         assert_eq!(cli.dom0, ["a@x", "a@y"]);
         for bad in [
             &["xen-fence"][..],
             &["xen-fence", "destroy", "node2"],
             &["xen-fence", "off", "-f"],
-            &["xen-fence", "off", "a", "b"],
+            &["xen-fence", "check", "a", "--all"],
+            &["xen-fence", "check", "--all", "--dom0", "fence-a@x"],
+            &["xen-fence", "check", "--nagios", "--json"],
             &["xen-fence", "off", "a", "--timeout", "0"],
             &["xen-fence", "off", "a", "--timeout", "soon"],
         ] {

@@ -38,6 +38,13 @@ pub(crate) struct Wishes {
     pub(crate) timeout: Option<u64>,
 }
 
+impl Wishes {
+    /// Whether the dom0s are named by the caller, and not by a file.
+    pub(crate) const fn names_dom0(&self) -> bool {
+        !self.dom0.is_empty()
+    }
+}
+
 /// What the agent works with.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -65,6 +72,10 @@ impl Settings {
             })?,
             None => File::read(Path::new(AGENT_TOML))?.unwrap_or_default(),
         };
+        Self::of(file, wishes)
+    }
+
+    fn of(file: File, wishes: &Wishes) -> Result<Self, Error> {
         let account = wishes.account.as_ref().or(file.account.as_ref()).map(String::as_str);
         let dom0s = if wishes.dom0.is_empty() {
             file.dom0s
@@ -118,6 +129,44 @@ impl Settings {
     }
 }
 
+/// What a node that is being set up has to work with.
+#[derive(Debug)]
+pub(crate) struct Enrolment {
+    /// The file of the settings.
+    pub(crate) file: PathBuf,
+    /// Its text; none if there is no such file.
+    pub(crate) text: Option<String>,
+    /// The dom0s that it names; none if it has no such line.
+    pub(crate) dom0s_on_file: Option<Vec<Endpoint>>,
+    /// Where a host key is to be recorded: never in the system's own file.
+    pub(crate) pins_go_to: PathBuf,
+    /// What holds together with what the caller wishes.
+    pub(crate) settings: Settings,
+}
+
+impl Enrolment {
+    /// Reads the settings, if there are any.
+    ///
+    /// # Errors
+    /// As [`Settings::load`]; that there is no file is none.
+    pub(crate) fn of(wishes: &Wishes) -> Result<Self, Error> {
+        let path = wishes.config.clone().unwrap_or_else(|| AGENT_TOML.into());
+        let text = File::text(&path)?;
+        let file = text.as_ref().map(|text| File::parse(text, &path)).transpose()?;
+        let file = file.unwrap_or_default();
+        let dom0s_on_file = (!file.dom0s.is_empty()).then(|| file.dom0s.clone());
+        let by_default = wishes.known_hosts.is_none() && file.known_hosts.is_none();
+        let settings = Settings::of(file, wishes)?;
+        let pins_go_to = if by_default { KNOWN_HOSTS.into() } else { settings.known_hosts.clone() };
+        Ok(Self { file: path, text, dom0s_on_file, pins_go_to, settings })
+    }
+
+    /// Whether this could be the text of the file.
+    pub(crate) fn is_sound(&self, text: &str) -> bool {
+        File::parse(text, &self.file).is_ok()
+    }
+}
+
 /// The file, as it is written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -144,14 +193,15 @@ struct File {
 
 impl File {
     fn read(path: &Path) -> Result<Option<Self>, Error> {
-        let Some(bytes) = secure_file::read(path, "the settings", Privacy::Unwritable, MAX_FILE)?
-        else {
-            return Ok(None);
-        };
-        let text = String::from_utf8(bytes).map_err(|_| {
+        Self::text(path)?.map(|text| Self::parse(&text, path)).transpose()
+    }
+
+    fn text(path: &Path) -> Result<Option<String>, Error> {
+        let bytes = secure_file::read(path, "the settings", Privacy::Unwritable, MAX_FILE)?;
+        let text = bytes.map(String::from_utf8).transpose();
+        text.map_err(|_| {
             Error::new(Kind::Config, format!("the settings {} are not UTF-8", path.display()))
-        })?;
-        Self::parse(&text, path).map(Some)
+        })
     }
 
     fn parse(text: &str, path: &Path) -> Result<Self, Error> {

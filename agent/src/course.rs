@@ -49,7 +49,7 @@ impl<'a> Course<'a> {
     pub(crate) fn end(&mut self, detail: &str) {
         if let Some((phase, begun)) = self.current.take() {
             let took = begun.elapsed();
-            self.phases.push(phase, took);
+            self.phases.push(phase, took, detail);
             self.watch.ended(phase, took, detail);
         }
     }
@@ -57,8 +57,8 @@ impl<'a> Course<'a> {
     /// Makes phases that ended elsewhere its own.
     pub(crate) fn take_over(&mut self, phases: Phases, news: Vec<News>) {
         self.current = None;
-        for (phase, took) in phases.iter() {
-            self.phases.push(phase, took);
+        for (phase, took, detail) in phases.in_full() {
+            self.phases.push(phase, took, detail);
         }
         for one in news {
             one.to(self.watch);

@@ -67,6 +67,11 @@ impl Identity {
         &self.text
     }
 
+    /// Its public half, where the file shows it to more than the SSH library.
+    pub(crate) const fn public(&self) -> Option<&PublicKey> {
+        self.public.as_ref()
+    }
+
     /// Its type and fingerprint, or its file where only the SSH library can read it.
     pub(crate) fn name(&self) -> String {
         match &self.public {

@@ -30,10 +30,13 @@ pub(crate) fn of_verdict(
         "warnings": verdict.warnings,
         "errors": verdict.errors.iter().map(error_object).collect::<Vec<_>>(),
         "findings": verdict.findings.iter().map(|finding| json!({
+            "dom0": finding.dom0,
             "node": finding.node,
             "level": finding.level.word(),
             "step": finding.step,
             "text": finding.text,
+            "hints": finding.hints,
+            "ms": finding.took.map(to_millis),
         })).collect::<Vec<_>>(),
         "dom0s": answers.iter().map(of_answer).collect::<Vec<_>>(),
     })
@@ -90,7 +93,8 @@ fn exit_of(answer: &Answer) -> Option<Exit> {
     }
 }
 
-fn error_object(error: &Error) -> Value {
+/// An error with its hints.
+pub(crate) fn error_object(error: &Error) -> Value {
     json!({ "message": error.message, "hints": error.hints, "reason": error.reason })
 }
 

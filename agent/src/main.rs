@@ -14,6 +14,7 @@ mod config;
 mod course;
 mod door;
 mod endpoint;
+mod enroll;
 mod error;
 mod exit;
 mod fence;
@@ -31,6 +32,7 @@ mod report;
 mod resolve;
 mod secure_file;
 mod targets;
+mod this_node;
 mod transport;
 mod verdict;
 

@@ -58,19 +58,29 @@ impl Phase {
     }
 }
 
-/// The phases that ended, in their order.
+/// The phases that ended, in their order, each with what there is to say of it.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Phases(Vec<(Phase, Duration)>);
+pub(crate) struct Phases(Vec<(Phase, Duration, String)>);
 
 impl Phases {
     /// Adds a phase that ended.
-    pub(crate) fn push(&mut self, phase: Phase, took: Duration) {
-        self.0.push((phase, took));
+    pub(crate) fn push(&mut self, phase: Phase, took: Duration, detail: &str) {
+        self.0.push((phase, took, detail.to_owned()));
     }
 
     /// All of them.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Phase, Duration)> + '_ {
-        self.0.iter().copied()
+        self.0.iter().map(|(phase, took, _)| (*phase, *took))
+    }
+
+    /// All of them, with their details.
+    pub(crate) fn in_full(&self) -> impl Iterator<Item = (Phase, Duration, &str)> + '_ {
+        self.0.iter().map(|(phase, took, detail)| (*phase, *took, detail.as_str()))
+    }
+
+    /// How long they took together.
+    pub(crate) fn total(&self) -> Duration {
+        self.iter().map(|(_, took)| took).sum()
     }
 }
 

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 /// Says things.
 pub(crate) struct Report {
     verbose: bool,
+    /// For what has one line to say and no more.
+    silent: bool,
     live: Option<Live>,
     again: Option<String>,
 }
@@ -25,7 +27,12 @@ impl Report {
     pub(crate) fn new(verbose: bool, json: bool) -> Self {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         let live = !dumb && !json && io::stderr().is_terminal();
-        Self { verbose, live: live.then(Live::start), again: None }
+        Self { verbose, silent: false, live: live.then(Live::start), again: None }
+    }
+
+    /// A report that tells the answer alone.
+    pub(crate) const fn silent() -> Self {
+        Self { verbose: false, silent: true, live: None, again: None }
     }
 
     /// Prints a line of the answer.
@@ -48,6 +55,11 @@ impl Report {
         self.say(text.trim_end());
     }
 
+    /// Prints what was done.
+    pub(crate) fn news(&self, text: &str) {
+        self.say(text);
+    }
+
     /// Prints something to know.
     pub(crate) fn warning(&self, text: &str) {
         self.say(&format!("warning: {text}"));
@@ -68,6 +80,9 @@ impl Report {
     }
 
     fn say(&self, text: &str) {
+        if self.silent {
+            return;
+        }
         self.clear();
         let _ = writeln!(io::stderr(), "xen-fence: {text}");
     }

@@ -172,15 +172,12 @@ fn rehearsed(request: &Request, answers: &[Answer], here: Vec<Finding>) -> Verdi
     };
     let mut verdict = Verdict::new(exit, if exit == Exit::Success { "ok" } else { "failed" });
     for finding in &findings {
-        let level = match finding.level {
-            Level::Ok => "ok",
-            Level::Warn => "warn",
-            Level::Fail => "FAIL",
-        };
+        let several = answers.len() > 1;
         // A monitor is for programs that call often: it is silent about what is well.
-        if request.action() == Action::Check || finding.level != Level::Ok {
-            let node = finding.node.as_deref().unwrap_or("-");
-            verdict.lines.push(format!("{level:4} {node} {} {}", finding.step, finding.text));
+        if request.action() == Action::Check {
+            verdict.lines.extend(finding.lines(several));
+        } else if finding.level != Level::Ok {
+            verdict.lines.push(finding.line(several));
         }
     }
     verdict.findings = findings;

@@ -6,9 +6,11 @@
 use crate::detach::block_ends;
 use nix::sys::signal::SigSet;
 use std::fmt;
-use std::sync::mpsc;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
+use xen_fence_protocol::RECORD;
 
 /// Why there is no result.
 #[derive(Debug)]
@@ -51,10 +53,49 @@ pub fn within<T: Send + 'static>(
     told.recv_timeout(limit).map_err(|_| Undone::Late(limit))
 }
 
+/// So many paths are waited for in full; where more than that hang, the next are not.
+const PATIENCE: usize = 3;
+/// How long the next are waited for.
+const HASTE: Duration = Duration::from_millis(50);
+
+/// Looks at what somebody else has named, which may lie on a disk that hangs. None where it does; this
+/// process never tries such a path again, so that no later look costs the time once more.
+pub fn look<T: Send + 'static>(
+    path: &Path,
+    work: impl FnOnce(&Path) -> T + Send + 'static,
+) -> Option<T> {
+    static HUNG: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+    let hung = || HUNG.lock().unwrap_or_else(PoisonError::into_inner);
+    let limit = {
+        let hung = hung();
+        if hung.iter().any(|one| one == path) {
+            return None;
+        }
+        if hung.len() < PATIENCE { RECORD } else { HASTE }
+    };
+    let own = path.to_owned();
+    let done = within(limit, move || work(&own));
+    if let Err(Undone::Late(_)) = done {
+        hung().push(path.to_owned());
+    }
+    done.ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use nix::sys::signal::Signal;
+    use std::time::Instant;
+
+    #[test]
+    fn a_path_that_hangs_is_tried_once() {
+        assert_eq!(look(Path::new("/a"), Path::to_owned), Some(PathBuf::from("/a")));
+        let begun = Instant::now();
+        let hangs = || look(Path::new("/hung"), |_| thread::sleep(Duration::from_secs(60)));
+        assert_eq!((hangs(), hangs(), hangs()), (None, None, None));
+        assert!(begun.elapsed() < RECORD * 2, "{:?}", begun.elapsed());
+        assert_eq!(look(Path::new("/b"), |_| 7), Some(7));
+    }
 
     #[test]
     fn what_hangs_is_not_waited_for() {

@@ -4,6 +4,7 @@
 //! the strings of `disk = [...]` are read here; everything else is "cannot tell", never a guess.
 
 use crate::acl::Node;
+use crate::bounded;
 use crate::names::Uuid;
 use crate::secure_file;
 use std::path::{Path, PathBuf};
@@ -63,10 +64,12 @@ pub enum Unfit {
 /// [`Unfit`], whose sentence says what to mend.
 pub fn fit(node: &Node) -> Result<&Path, Unfit> {
     let file = node.config().ok_or_else(|| Unfit::None(node.name().to_string()))?;
-    let text = secure_file::read(file, CAP).map_err(|error| Unfit::Unreadable {
-        node: node.name().to_string(),
-        why: error.to_string(),
-    })?;
+    let unreadable = |why| Unfit::Unreadable { node: node.name().to_string(), why };
+    let text = bounded::look(file, |file| secure_file::read(file, CAP))
+        .ok_or_else(|| {
+            unreadable(format!("{} does not answer: does its disk hang?", file.display()))
+        })?
+        .map_err(|error| unreadable(error.to_string()))?;
     let config = DomainConfig::parse(&text);
     let uuid_fits = |found: &str| Uuid::parse(found).is_ok_and(|found| found == node.uuid());
     let name_fits = |found: &str| found == node.domain().as_str();
@@ -102,11 +105,13 @@ pub fn whose(file: &Path, node: &Node) -> Option<bool> {
     config.name.map(|name| name == node.domain().as_str())
 }
 
-/// The disks that the node's configuration names; none if it cannot be read.
+/// The disks that the node's configuration names, none if it cannot be read; nothing if it does not
+/// answer.
 #[must_use]
-pub fn disks(node: &Node) -> Vec<PathBuf> {
-    let text = node.config().and_then(|file| secure_file::read(file, CAP).ok()).unwrap_or_default();
-    DomainConfig::parse(&text).disks
+pub fn disks(node: &Node) -> Option<Vec<PathBuf>> {
+    let Some(file) = node.config() else { return Some(Vec::new()) };
+    let text = bounded::look(file, |file| secure_file::read(file, CAP))?.unwrap_or_default();
+    Some(DomainConfig::parse(&text).disks)
 }
 
 fn check(

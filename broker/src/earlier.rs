@@ -28,8 +28,10 @@ pub struct Asked {
     pub lives: bool,
     /// Whether an xl runs that may make it live. None did when its last fence was proven.
     pub comes: bool,
-    /// Whether a power-on of the node is planned or under way.
+    /// Whether a power-on of the node is planned or under way, whoever asked for it.
     pub starting: bool,
+    /// Whether that of its last fence is.
+    pub comes_up: bool,
     /// Whether a power-on by this request or by the last fence's has begun, be its broker dead or not.
     pub cut_short: bool,
     /// Whether who asks has been answered with the last fence already, be it to another request.
@@ -62,10 +64,9 @@ pub fn earlier(asked: &Asked, last: Option<&Fence>) -> Earlier {
         u128::from(age) <= RESET_IS_NEW.as_millis() && asked.lives
     };
     // Who has had its answer may have met what was powered on since, and mean that.
-    let may_mean =
-        |started: Option<u64>| asked.answered && started.is_none_or(|at| at < asked.at.millis());
-    let comes_up = asked.starting && !(asked.lives && may_mean(last.started_ms));
-    let has_come = last.started_ms.is_some_and(|at| is_new(at) && !may_mean(Some(at)));
+    let may_mean = asked.answered && last.begun_ms.is_none_or(|at| at < asked.at.millis());
+    let comes_up = asked.comes_up && !(asked.lives && may_mean);
+    let has_come = last.started_ms.is_some_and(is_new) && !may_mean;
     let starts = last.restarts && (comes_up || has_come);
     // It lives, and nothing is known of a power-on after that fence: it has come from another host,
     // where it may never have died.
@@ -128,6 +129,7 @@ mod tests {
             lives: true,
             comes: false,
             starting: false,
+            comes_up: false,
             cut_short: false,
             answered: false,
             now,
@@ -221,8 +223,13 @@ mod tests {
 
     #[test]
     fn another_reset_is_satisfied_while_the_node_comes_up_and_ten_seconds_after() {
-        let starting = Asked { starting: true, lives: false, ..reset() };
+        let starting = Asked { starting: true, comes_up: true, lives: false, ..reset() };
         assert_eq!(earlier(&starting, Some(&fence(Phase::Fenced))), Earlier::IsIt);
+        // An `on` of somebody else's is not that fence's power-on.
+        for lives in [false, true] {
+            let another = Asked { comes_up: false, lives, ..starting };
+            assert_eq!(earlier(&another, Some(&fence(Phase::Fenced))), Earlier::KillAnew);
+        }
         let at_50_100 = Fence { started_ms: Some(50_100), ..fence(Phase::Fenced) };
         assert_eq!(earlier(&reset(), Some(&at_50_100)), Earlier::IsIt, "just ten seconds");
         let later = Asked { now: at(60_101), ..reset() };
@@ -240,13 +247,17 @@ mod tests {
         let last = Fence { started_ms: Some(50_100), ..fence(Phase::Fenced) };
         let answered = Asked { answered: true, ..reset() };
         assert_eq!(earlier(&answered, Some(&last)), Earlier::KillAnew);
-        let starting = Asked { starting: true, ..answered };
+        let starting = Asked { starting: true, comes_up: true, ..answered };
         assert_eq!(earlier(&starting, Some(&fence(Phase::Fenced))), Earlier::KillAnew);
         // Not while nothing has been born since, or was when it asked.
         let unborn = Asked { lives: false, ..starting };
         assert_eq!(earlier(&unborn, Some(&fence(Phase::Fenced))), Earlier::IsIt);
+        let begun = |at| Fence { begun_ms: Some(at), ..last.clone() };
         let born_since = Asked { at: at(50_100), ..answered };
-        assert_eq!(earlier(&born_since, Some(&last)), Earlier::IsIt);
+        assert_eq!(earlier(&born_since, Some(&begun(50_100))), Earlier::IsIt);
+        // It may have run, and met who asks, long before its start was put down.
+        assert_eq!(earlier(&born_since, Some(&begun(50_099))), Earlier::KillAnew);
+        assert_eq!(earlier(&born_since, Some(&last)), Earlier::KillAnew, "nobody knows");
         // Nor its own retry, nor what was read before that death was proven.
         let same = Fence { request: ID.to_string(), ..last.clone() };
         assert_eq!(earlier(&answered, Some(&same)), Earlier::IsIt);

@@ -36,8 +36,13 @@ pub trait Witness {
     /// Every row of the node is dying or gone: the node can no longer ask for anything, and the
     /// cluster's lock is not needed any more.
     fn harmless(&mut self);
-    /// The fence has to kill again, and wants the lock back.
-    fn killing_again(&mut self);
+    /// The fence has to kill what has come since, and wants the lock back.
+    ///
+    /// # Errors
+    /// A sentence that says why it may not.
+    fn kills_again(&mut self) -> Result<(), String>;
+    /// A step of it has ended; the sentence says what was seen in it.
+    fn passed(&mut self, step: &'static str, evidence: &str);
     /// It takes its time; the sentence says what it waits for.
     fn waiting_for(&mut self, text: &str);
 }
@@ -78,8 +83,9 @@ impl Host<'_> {
             killed_shell: false,
             writers: Vec::new(),
             noted: Vec::new(),
+            witness,
         };
-        pursuit.run(sight, witness)
+        pursuit.run(sight)
     }
 }
 
@@ -98,10 +104,11 @@ struct Pursuit<'a> {
     writers: Vec<Process>,
     /// The domids whose writers were looked for.
     noted: Vec<u32>,
+    witness: &'a mut dyn Witness,
 }
 
 impl Pursuit<'_> {
-    fn run(mut self, first: Sight, witness: &mut dyn Witness) -> Result<How, NotFenced> {
+    fn run(mut self, first: Sight) -> Result<How, NotFenced> {
         let clock = self.host.clock;
         let deadline = clock.now().after(PROOF);
         let word_at = clock.now().after(WORTH_A_WORD);
@@ -113,7 +120,7 @@ impl Pursuit<'_> {
                 Ok(seen) => {
                     self.note_new_writers(seen)?;
                     if harmless && seen.lives() {
-                        witness.killing_again();
+                        self.witness.kills_again().map_err(|why| self.lives_again(seen, &why))?;
                         harmless = false;
                     }
                     if self.kill_what_lives(seen)? {
@@ -121,11 +128,15 @@ impl Pursuit<'_> {
                         continue;
                     }
                     if !harmless && !seen.lives() {
-                        witness.harmless();
+                        self.witness.harmless();
                         harmless = true;
                     }
                     match self.what_stands_against(seen)? {
-                        None => return self.proven(),
+                        None => {
+                            let evidence = self.evidence(seen);
+                            self.witness.passed("proven", &evidence);
+                            return self.proven();
+                        }
                         Some(obstacle) => obstacle,
                     }
                 }
@@ -150,7 +161,7 @@ impl Pursuit<'_> {
             }
             // What it waits for may change; whoever hears the last of these is to know the reason.
             if clock.now() >= word_at && said.last() != Some(&held_by) && said.len() < WORDS {
-                witness.waiting_for(&held_by);
+                self.witness.waiting_for(&held_by);
                 said.push(held_by);
             }
             clock.sleep(pause);
@@ -188,7 +199,11 @@ impl Pursuit<'_> {
             }
             // Its word is not believed, either way: a destroy can fail after the kill, or succeed
             // without one. The next look decides. Only one that hangs is not tried again.
-            if let Err(ToolstackError::Command(_)) = self.host.toolstack.destroy(row.domid) {
+            let answer = self.host.toolstack.destroy(row.domid);
+            let said =
+                answer.as_ref().map_or_else(ToString::to_string, |()| "ended well".to_owned());
+            self.witness.passed("destroyed", &format!("destroy of domain {}: {said}", row.domid));
+            if let Err(ToolstackError::Command(_)) = answer {
                 self.hung.push(row.domid);
             }
             self.killed.insert(row.domid, (times.saturating_add(1), self.host.clock.now()));
@@ -233,8 +248,30 @@ impl Pursuit<'_> {
             return Ok(obstacle);
         }
         // A life that came and went between two looks has shown no row, but its writers have its name.
-        self.note_writers(sight)?;
+        if let Err(blind) = self.note_writers(sight) {
+            return Ok(Some(blind.told));
+        }
         Ok(self.host.living_writer(&self.writers))
+    }
+
+    /// The end of a fence whose node has come back and may not be killed again.
+    fn lives_again(&self, sight: &Sight, why: &str) -> NotFenced {
+        let living = sight.rows.iter().find(|sighted| sighted.row.lives());
+        let domid = living.map(|sighted| sighted.row.domid).unwrap_or_default();
+        let node = self.node.name();
+        let text = format!(
+            "{node} was killed, and lives again as domain {domid}, which is left alone: {why}"
+        );
+        NotFenced::because(Failure::Alive, text)
+    }
+
+    /// What its death is told from.
+    fn evidence(&self, sight: &Sight) -> String {
+        let mut text = format!("{}; writers: {}", sight.evidence(), self.writers.len());
+        for Process { what, pid, .. } in &self.writers {
+            text.push_str(&format!(", {what} (pid {pid}) has ended"));
+        }
+        text
     }
 
     fn proven(&self) -> Result<How, NotFenced> {

@@ -3,16 +3,18 @@
 //! Writing is bounded in time. A disk that is full, read-only or hung never stops a fence: the
 //! caller hears that the record is missing, and says so to syslog and to the agent.
 
+mod anchor;
 mod file;
 mod in_flight;
 mod record;
 
 use crate::bounded;
 use crate::processes::{ProcFs, Process, Processes};
-pub use file::old_files;
+pub use anchor::{Anchor, Kept, LONGEST_ANCHOR, TAG, line as line_for_syslog};
 use file::{Current, Tail};
+pub use file::{old_files, open_to_read};
 pub use in_flight::{Cut, Doing, InFlight, POWERING_ON};
-pub use record::{Event, Record, hash};
+pub use record::{Decided, Event, LONGEST_LINE, Record, Step, hash};
 use std::io;
 use std::path::{Path, PathBuf};
 use xen_fence_protocol::{JOURNAL_FILE, RECORD};
@@ -27,7 +29,7 @@ pub struct Journal {
 }
 
 /// A line that is on disk.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Written {
     /// What it holds.
     pub record: Record,
@@ -38,7 +40,9 @@ pub struct Written {
 /// What came of an append.
 #[derive(Debug)]
 pub struct Appended {
-    /// The hash of the record's line, the new head of the chain.
+    /// The number of the record.
+    pub n: u64,
+    /// The hash of its line, the new head of the chain.
     pub head: String,
     /// What was closed before it: intents that nobody will record an end of.
     pub closed: Vec<Written>,
@@ -59,11 +63,9 @@ impl Journal {
     pub fn append(&self, record: Record) -> Result<Appended, String> {
         let whose = record.clone();
         let written = self.in_time(move |path| append(path, &whose, Some(record), &lives))?;
-        let (mut closed, mut head) = (written, String::new());
-        if let Some(last) = closed.pop() {
-            head = last.head;
-        }
-        Ok(Appended { head, closed })
+        let mut closed = written;
+        let last = closed.pop().unwrap_or_default();
+        Ok(Appended { n: last.record.n, head: last.head, closed })
     }
 
     /// Leaves the journal in order, once nobody waits: closes what can have no end any more, in the

@@ -1,6 +1,7 @@
 //! `xen-fence-broker serve`: all that sudo allows. Puts the real parts together and serves once.
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+use std::io::Write;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,6 +16,12 @@ use xen_fence_broker::session::Session;
 use xen_fence_broker::settings::SETTINGS_FILE;
 
 fn main() -> ExitCode {
+    // For root, who may ask it by hand: sudo lets nobody say anything but `serve`.
+    if std::env::args_os().skip(1).eq(["--version"]) {
+        let version = concat!("xen-fence-broker ", env!("CARGO_PKG_VERSION"));
+        let _unheard = writeln!(std::io::stdout(), "{version}");
+        return ExitCode::SUCCESS;
+    }
     let mut args = std::env::args_os().skip(1);
     if args.next().as_deref() != Some("serve".as_ref()) || args.next().is_some() {
         return complain(
@@ -45,7 +52,6 @@ fn main() -> ExitCode {
 }
 
 fn complain(what: &str) -> ExitCode {
-    use std::io::Write;
     // A closed stderr is nobody to complain to.
     let _deaf = writeln!(std::io::stderr(), "xen-fence-broker: error: {what}");
     ExitCode::from(64)

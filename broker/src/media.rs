@@ -1,28 +1,39 @@
 //! Whose disk a process writes to: files and devices, by whatever name they are called.
 
 use crate::acl::Node;
-use crate::{domain_config, xenstore};
+use crate::{bounded, domain_config, xenstore};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// What a path leads to, by whatever name: `/dev/vg/root` and `/dev/dm-0` are one medium.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Medium {
     /// A block device, by its number.
     Device(u64),
     /// A file, by its file system and inode.
     File(u64, u64),
+    /// What does not answer, because its disk hangs, by this name alone.
+    Named(PathBuf),
 }
 
 impl Medium {
     fn at(path: &Path) -> Option<Self> {
-        let metadata = fs::metadata(path).ok()?;
+        let answer = bounded::look(path, |path| fs::metadata(path).ok());
+        // Of a descriptor /proc tells the name that it was opened by, without a look at what that leads to.
+        let opened = || path.starts_with("/proc").then(|| fs::read_link(path).ok()).flatten();
+        let name = || Self::Named(opened().unwrap_or_else(|| path.to_owned()));
+        let Some(metadata) = answer else { return Some(name()) };
+        let metadata = metadata?;
         Some(if metadata.file_type().is_block_device() {
             Self::Device(metadata.rdev())
         } else {
             Self::File(metadata.dev(), metadata.ino())
         })
+    }
+
+    const fn answers(&self) -> bool {
+        !matches!(self, Self::Named(_))
     }
 }
 
@@ -37,8 +48,10 @@ pub(crate) struct Disks {
 impl Disks {
     pub(crate) fn of(node: &Node, domids: &[u32]) -> Self {
         let mut disks = Self { own: Vec::new(), others: Vec::new(), complete: true };
+        let configured = domain_config::disks(node);
+        disks.complete = configured.is_some();
         let mut paths: Vec<(bool, PathBuf)> =
-            domain_config::disks(node).into_iter().map(|disk| (true, disk)).collect();
+            configured.unwrap_or_default().into_iter().map(|disk| (true, disk)).collect();
         match xenstore::backend_disks() {
             Ok(served) => paths
                 .extend(served.into_iter().map(|(domid, disk)| (domids.contains(&domid), disk))),
@@ -46,7 +59,10 @@ impl Disks {
         }
         for (own, path) in paths {
             match (own, Medium::at(&path)) {
-                (true, Some(medium)) => disks.own.push(medium),
+                (true, Some(medium)) => {
+                    disks.complete &= medium.answers();
+                    disks.own.push(medium);
+                }
                 (true, None) => disks.complete = false,
                 (false, medium) => disks.others.extend(medium),
             }
@@ -64,9 +80,8 @@ impl Disks {
             .unwrap_or_default();
         let own = |medium: &Medium| self.own.contains(medium) && !self.others.contains(medium);
         let somebody_elses = |medium: &Medium| self.others.contains(medium);
-        open.is_empty()
-            || open.iter().any(own)
-            || (!self.complete && !open.iter().any(somebody_elses))
+        let known = self.complete && open.iter().all(Medium::answers);
+        open.is_empty() || open.iter().any(own) || (!known && !open.iter().any(somebody_elses))
     }
 }
 
@@ -85,9 +100,9 @@ mod tests {
         symlink(&image, &link).unwrap();
         fs::hard_link(&image, &hard).unwrap();
         let medium = Medium::at(&image).unwrap();
-        assert_eq!(Medium::at(&link), Some(medium));
-        assert_eq!(Medium::at(&hard), Some(medium));
-        assert_ne!(Medium::at(&other), Some(medium));
+        for (path, same) in [(&link, true), (&hard, true), (&other, false)] {
+            assert_eq!(Medium::at(path) == Some(medium.clone()), same, "{}", path.display());
+        }
         assert_eq!(Medium::at(&dir.path().join("none")), None);
     }
 

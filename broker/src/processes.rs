@@ -5,6 +5,7 @@
 //! xl monitor re-creates a domain that rebooted itself, seconds after it was gone from every list.
 
 use crate::acl::Node;
+use crate::bounded;
 use crate::clock::Moment;
 use crate::domain_config;
 use crate::media::Disks;
@@ -59,14 +60,14 @@ pub struct ProcFs;
 
 impl Processes for ProcFs {
     fn restarters(&self, node: &Node) -> std::io::Result<Vec<Process>> {
-        let mut found = Vec::new();
-        for entry in entries()? {
-            if entry.is_roots_xl() && entry.may_restart(node) {
-                // Its arguments may be another tenant's secrets; its number says enough to root.
-                found.push(entry.process("xl".to_owned()));
-            }
-        }
-        Ok(found)
+        let xls: Vec<Entry> = entries()?.into_iter().filter(Entry::is_roots_xl).collect();
+        let named: Vec<Vec<PathBuf>> = xls.iter().map(Entry::named).collect();
+        let config = node.config();
+        let names_config =
+            config.map_or_else(|| vec![Some(false); xls.len()], |config| name(config, named));
+        let may = xls.iter().zip(names_config).filter(|(xl, names)| xl.may_restart(node, *names));
+        // Its arguments may be another tenant's secrets; its number says enough to root.
+        Ok(may.map(|(xl, _)| xl.process("xl".to_owned())).collect())
     }
 
     fn writers(&self, node: &Node, domids: &[u32]) -> std::io::Result<Vec<Process>> {
@@ -153,18 +154,28 @@ impl Entry {
         real.and_then(|ids| ids.split_whitespace().next()).is_none_or(|real| real == "0")
     }
 
-    fn may_restart(&self, node: &Node) -> bool {
-        // An argument may be relative to the directory that the process was started in.
-        let base = fs::read_link(self.path("cwd")).unwrap_or_default();
-        let names_config = node.config().is_some_and(|config| {
-            let config = same_file(config);
-            self.args().iter().skip(1).any(|arg| same_file(&base.join(arg)) == config)
-        });
+    /// What its arguments are, if they are files.
+    fn named(&self) -> Vec<PathBuf> {
+        let base = self.base();
+        self.args().iter().skip(1).map(|arg| base.join(arg)).collect()
+    }
+
+    /// An argument may be relative to the directory that the process was started in.
+    fn base(&self) -> PathBuf {
+        fs::read_link(self.path("cwd")).unwrap_or_default()
+    }
+
+    /// Whether it may bring the node back; `names_config` is whether its arguments name the node's
+    /// configuration, if that could be told.
+    fn may_restart(&self, node: &Node, names_config: Option<bool>) -> bool {
         let files = self.open_files();
-        let is_monitor = |domain| files.iter().any(|file| is_monitor_log(file, domain));
-        names_config
-            || is_monitor(node.domain().as_str())
-            || (!files.iter().any(|file| is_some_monitors_log(file)) && self.may_make(&base, node))
+        if files.iter().any(|file| is_monitor_log(file, node.domain().as_str())) {
+            return true;
+        }
+        let is_others_monitor = files.iter().any(|file| is_some_monitors_log(file));
+        // What does not answer may be anything, where a log does not say whose monitor it is.
+        names_config.unwrap_or(!is_others_monitor)
+            || (!is_others_monitor && self.may_make(&self.base(), node))
     }
 
     /// The arguments of a program that may have been started just now, and then shows none for a
@@ -199,10 +210,13 @@ impl Entry {
             for word in
                 std::iter::once(arg.as_str()).chain(arg.split_once('=').map(|(_, word)| word))
             {
-                match domain_config::whose(&base.join(word), node) {
-                    Some(true) => may = true,
-                    Some(false) => known = true,
-                    None => {}
+                let node = node.clone();
+                let whose = move |file: &Path| domain_config::whose(file, &node);
+                match bounded::look(&base.join(word), whose) {
+                    // Nor does what does not answer say that it is another's.
+                    None | Some(Some(true)) => may = true,
+                    Some(Some(false)) => known = true,
+                    Some(None) => {}
                 }
             }
         }
@@ -251,6 +265,27 @@ fn is_monitor_log(file: &Path, domain: &str) -> bool {
     [format!("xl-{domain}.log"), format!("xl-{domain}--incoming.log")].iter().any(|log| {
         name.strip_prefix(log.as_str())
             .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-', ' ']))
+    })
+}
+
+/// Which of these lists of files have the node's configuration in them, by whatever name. None where that
+/// cannot be told, because a file of the list lies on a disk that hangs.
+fn name(config: &Path, lists: Vec<Vec<PathBuf>>) -> Vec<Option<bool>> {
+    let (own, all) = (config.to_owned(), lists.clone());
+    // All at once, as long as nothing hangs; then one after the other.
+    let at_once = bounded::look(Path::new("/proc"), move |_| {
+        let own = same_file(&own);
+        all.iter().map(|list| Some(list.iter().any(|file| same_file(file) == own))).collect()
+    });
+    at_once.unwrap_or_else(|| {
+        let own = bounded::look(config, same_file).unwrap_or_else(|| config.to_owned());
+        let is_own = |file: &PathBuf| Some(bounded::look(file, same_file)? == own);
+        let told = |list: &Vec<PathBuf>| {
+            let told: Vec<_> = list.iter().map(is_own).collect();
+            let names = told.contains(&Some(true)).then_some(true);
+            names.or_else(|| (!told.contains(&None)).then_some(false))
+        };
+        lists.iter().map(told).collect()
     })
 }
 

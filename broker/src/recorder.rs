@@ -1,28 +1,40 @@
 //! One request's records: into the cluster's journal, and to syslog as a second witness.
 //!
 //! What is told over and over is counted instead, in both. Nothing here can fail a fence, and what
-//! can wait is done after the answer.
+//! can wait is done after the answer. A line of syslog is the same record, without its steps, its
+//! clocks and what is in flight behind it.
+
+mod steps;
 
 use crate::acl::Node;
 use crate::clock::{BootClock, Clock, Moment, boot_id, wall_time};
 use crate::flood::{Flood, Kind, More};
+use crate::host;
 use crate::identity::Identity;
-use crate::journal::{Event, Journal, Record, Written};
-use crate::names::ClusterName;
+use crate::journal::{Decided, Event, Journal, Kept, Record, Written, line_for_syslog};
+use crate::names::{Caller, ClusterName};
 use crate::processes::start_of;
 use crate::syslog::{self, Severe};
 use std::path::Path;
+use steps::Steps;
 use xen_fence_protocol::{NodeName, Request, Text};
+
+/// The version that records name.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The result by which the question whether syslog is read is counted.
+const SYSLOG_ASKED: &str = "syslog asked";
 
 /// Collects what is known of a request, and writes it down each time something happens.
 #[derive(Debug)]
 pub struct Recorder {
     known: Record,
+    dom0: String,
     journal: Option<Journal>,
     flood: Flood,
-    born: Moment,
     asked: Moment,
-    phases: Vec<(String, u64)>,
+    steps: Steps,
+    /// A person has stated something in the request: that is a kind of its own.
+    states: bool,
     /// It has written an intent: whatever it has to say from there on is written too.
     acts: bool,
     /// The journal did not take a record.
@@ -41,15 +53,17 @@ impl Recorder {
         let flood = Flood::at(run.join(format!("{cluster}.flood")));
         let pid = i32::try_from(std::process::id()).ok();
         let started = pid.and_then(start_of);
-        let known = Record { cluster, boot: boot_id(), pid, started, ..Record::default() };
+        let version = Some(VERSION.to_owned());
+        let known = Record { cluster, boot: boot_id(), version, pid, started, ..Record::default() };
         let now = BootClock.now();
         Self {
             known,
+            dom0: host::own_name().to_string(),
             journal,
             flood,
-            born: now,
             asked: now,
-            phases: Vec::new(),
+            steps: Steps::begun(now),
+            states: false,
             acts: false,
             lost: false,
             ended: Vec::new(),
@@ -58,9 +72,24 @@ impl Recorder {
 
     /// Who asks.
     pub fn asked_by(&mut self, identity: &Identity) {
+        match &identity.caller {
+            Caller::Node(_) | Caller::Operator(_) => self.asked_through(&identity.cluster),
+            Caller::Root(_) => self.known.account = Some(ROOT.to_owned()),
+        }
         self.known.caller = Some(identity.caller.to_string());
         self.known.key = identity.key.as_ref().map(ToString::to_string);
         self.known.from = identity.from.map(|from| from.to_string());
+    }
+
+    /// By which cluster's account somebody asks, if no more is known of him.
+    pub fn asked_through(&mut self, cluster: &ClusterName) {
+        self.known.account = Some(cluster.account());
+    }
+
+    /// What the policy said, and by which rule.
+    pub fn decided(&mut self, decision: Decided, rule: &str) {
+        self.known.decision = Some(decision);
+        self.known.rule = Some(Text::escaped(rule).as_str().to_owned());
     }
 
     /// What is asked.
@@ -68,12 +97,14 @@ impl Recorder {
         self.known.request = Some(request.id().to_string());
         self.known.action = Some(request.action().to_string());
         self.known.node = request.node().map(ToString::to_string);
+        self.states = !request.confirmed_down().is_empty();
         self.asked = BootClock.now();
-        self.passed("asked");
+        self.passed("asked", "");
     }
 
     /// What root did by hand, who that was, and to which node.
     pub fn by_root(&mut self, who: &str, action: &str, node: &NodeName) {
+        self.known.account = Some(ROOT.to_owned());
         self.known.caller = Some(format!("root {who}"));
         self.known.action = Some(action.to_owned());
         self.known.node = Some(node.to_string());
@@ -81,10 +112,24 @@ impl Recorder {
         self.acts = true;
     }
 
-    /// Notes that a step has ended, for the outcome's account of where the time went.
-    pub fn passed(&mut self, step: &str) {
-        let micros = BootClock.now().since(self.born).as_micros();
-        self.phases.push((step.to_owned(), u64::try_from(micros).unwrap_or(u64::MAX)));
+    /// Notes that a step has ended, and what was seen in it; nothing, where that goes without saying.
+    pub fn passed(&mut self, step: &str, evidence: &str) {
+        self.steps.passed(step, evidence);
+    }
+
+    /// Whether syslog is read. The question is a line there, so it is counted like a record: who asks over
+    /// and over is answered by a look that leaves none.
+    ///
+    /// # Errors
+    /// A sentence that says what a stuck or missing syslog means.
+    pub fn probe_syslog(&mut self) -> Result<(), String> {
+        let (event, result) = (Event::Rehearsal, SYSLOG_ASKED);
+        if !self.is_stored(event, result, BootClock.now(), &wall_time()) {
+            return syslog::has_room();
+        }
+        let asked =
+            Record { event: Some(event), result: Some(result.to_owned()), ..self.known.clone() };
+        syslog::probe(&line_for_syslog(&self.dom0, &asked, Kept::Nowhere))
     }
 
     /// Which domain it is about.
@@ -107,16 +152,12 @@ impl Recorder {
         let now = BootClock.now();
         let time = wall_time();
         self.acts |= event == Event::Intent;
-        if self.may_be_counted(event) {
-            let passed =
-                self.flood.pass(Some(self.kind(event, result)), &self.known.boot, now, &time);
-            self.ended.extend(passed.ended);
-            if !passed.stored {
-                return Vec::new();
-            }
+        if self.may_be_counted(event) && !self.is_stored(event, result, now, &time) {
+            return Vec::new();
         }
         let took = now.since(self.asked).as_millis();
-        let ends = matches!(event, Event::Outcome | Event::Start);
+        // A note is one of several things that are told of one step.
+        let steps = if event == Event::Note { Vec::new() } else { self.steps.so_far() };
         self.write(
             severe,
             Record {
@@ -126,7 +167,7 @@ impl Recorder {
                 result: Some(result.to_owned()),
                 text: Some(Text::escaped(text).as_str().to_owned()),
                 took_ms: u64::try_from(took).ok(),
-                phases: if ends { self.phases.clone() } else { Vec::new() },
+                steps,
                 ..self.known.clone()
             },
         )
@@ -142,6 +183,7 @@ impl Recorder {
             boot: self.known.boot.clone(),
             up_ms: now.millis(),
             cluster: self.known.cluster.clone(),
+            version: self.known.version.clone(),
             pid: self.known.pid,
             started: self.known.started,
             ..Record::default()
@@ -181,38 +223,45 @@ impl Recorder {
             | Event::Note
             | Event::Outcome
             | Event::Start => !self.acts,
-            Event::Intent | Event::Closed | Event::Summary => false,
+            Event::Intent | Event::Closed | Event::Summary | Event::Later => false,
         }
+    }
+
+    /// Counts one of a kind; says whether it is to be stored.
+    fn is_stored(&mut self, event: Event, result: &str, now: Moment, time: &str) -> bool {
+        let kind = Some(self.kind(event, result));
+        let passed = self.flood.pass(kind, &self.known.boot, now, time);
+        self.ended.extend(passed.ended);
+        passed.stored
     }
 
     fn kind(&self, event: Event, result: &str) -> Kind {
         Kind {
             event,
             caller: self.known.caller.clone(),
-            action: self.known.action.clone(),
+            action: self.known.action.as_ref().map(|action| {
+                format!("{action}{}", if self.states { ", with a statement" } else { "" })
+            }),
             result: result.to_owned(),
         }
     }
 
     /// Writes a record to the journal and to syslog; answers with what the agent should hear.
     fn write(&mut self, severe: Severe, record: Record) -> Vec<String> {
-        let line = in_a_line(&record);
         let mut said = Vec::new();
-        let written = self.journal.as_ref().map(|journal| journal.append(record));
-        let (witness, lost) = match written {
+        let written = self.journal.as_ref().map(|journal| journal.append(record.clone()));
+        let line = |kept| line_for_syslog(&self.dom0, &record, kept);
+        let (line, lost) = match written {
             Some(Ok(appended)) => {
                 said.extend(self.tell_closed(&appended.closed));
-                (in_journal(&appended.head), None)
+                (line(Kept::InJournal { n: appended.n, head: &appended.head }), None)
             }
-            Some(Err(error)) => {
-                self.lost = true;
-                (format!("NOT in the journal: {error}"), Some(error))
-            }
-            None => ("no journal".to_owned(), None),
+            Some(Err(error)) => (line(Kept::Lost(&error)), Some(error)),
+            None => (line(Kept::Nowhere), None),
         };
-        let told = syslog::send(severe, &format!("{line} [{witness}]"));
+        self.lost |= lost.is_some();
         // Where syslog takes nothing either, the agent still hears of the missing record.
-        said.extend(match (told, lost) {
+        said.extend(match (syslog::send(severe, &line), lost) {
             (Err(deaf), Some(error)) => {
                 Some(format!("{error}; and syslog has no record either: {deaf}"))
             }
@@ -225,7 +274,7 @@ impl Recorder {
     fn tell_closed(&self, closed: &[Written]) -> Vec<String> {
         let mut said = Vec::new();
         for Written { record, head } in closed {
-            let line = format!("{} [{}]", in_a_line(record), in_journal(head));
+            let line = line_for_syslog(&self.dom0, record, Kept::InJournal { n: record.n, head });
             // The journal has it.
             let _deaf = syslog::send(Severe::Warning, &line);
             if self.known.node.is_some() && record.node == self.known.node {
@@ -236,27 +285,8 @@ impl Recorder {
     }
 }
 
-/// How syslog names a line of the journal.
-fn in_journal(head: &str) -> String {
-    format!("journal {}", head.get(..16).unwrap_or(head))
-}
-
-/// A record as syslog's readers want it: who, what, how it ended.
-fn in_a_line(record: &Record) -> String {
-    let or_dash = |field: &Option<String>| field.as_deref().unwrap_or("-").to_owned();
-    let domid = record.domid.map_or_else(String::new, |domid| format!(" (domain {domid})"));
-    format!(
-        "cluster {}: {} from {} asked {} {}{domid}: {}: {} [request {}]",
-        record.cluster,
-        or_dash(&record.caller),
-        or_dash(&record.from),
-        or_dash(&record.action),
-        or_dash(&record.node),
-        or_dash(&record.result),
-        or_dash(&record.text),
-        or_dash(&record.request),
-    )
-}
+/// The account of whoever needs none.
+const ROOT: &str = "root";
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Reads files that only root may have written; everything is checked on the open handle.
 //!
 //! What this refuses, nobody may act on: a policy that a tenant can write is no policy. It follows
-//! no link in the last component and never waits for a pipe or a device.
+//! no link in the last component and never waits for a pipe or a device. A draft may be anybody's.
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open, openat};
@@ -11,6 +11,7 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Why a file is not believed: a sentence with the path, and the command that mends it.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ enum Fault {
     Writable { mode: u32 },
     TooLong { cap: u64 },
     NotUtf8 { at: usize },
+    Changed,
     Io(io::Error),
 }
 
@@ -44,6 +46,12 @@ impl InsecureFile {
         matches!(self.fault, Fault::Missing)
     }
 
+    /// Whether it is not there or could not be looked at, which says nothing of what is in it.
+    #[must_use]
+    pub const fn is_out_of_reach(&self) -> bool {
+        matches!(self.fault, Fault::Missing | Fault::Io(_))
+    }
+
     /// What mends it.
     #[must_use]
     pub fn hint(&self) -> String {
@@ -57,6 +65,9 @@ impl InsecureFile {
             Fault::Writable { .. } => format!("chmod go-w {path}"),
             Fault::TooLong { .. } | Fault::NotUtf8 { .. } => {
                 format!("see with `file {path}` what it is")
+            }
+            Fault::Changed => {
+                format!("ask again when it is written; `mv` puts a new {path} in its place at once")
             }
             Fault::Io(_) => format!("see with `ls -ld {path}` what is there"),
         }
@@ -81,6 +92,7 @@ impl fmt::Display for InsecureFile {
             }
             Fault::TooLong { cap } => write!(f, "{path} is longer than {cap} bytes"),
             Fault::NotUtf8 { at } => write!(f, "{path} is not UTF-8 text from byte {at} on"),
+            Fault::Changed => write!(f, "{path} was changed while it was read"),
             Fault::Io(error) => write!(f, "{path} cannot be read: {error}"),
         }
     }
@@ -96,7 +108,8 @@ impl std::error::Error for InsecureFile {
             | Fault::Owner { .. }
             | Fault::Writable { .. }
             | Fault::TooLong { .. }
-            | Fault::NotUtf8 { .. } => None,
+            | Fault::NotUtf8 { .. }
+            | Fault::Changed => None,
         }
     }
 }
@@ -106,11 +119,37 @@ impl std::error::Error for InsecureFile {
 /// # Errors
 /// A sentence with the path and the command that mends it.
 pub fn read(path: &Path, cap: u64) -> Result<String, InsecureFile> {
-    read_of(path, cap, 0)
+    read_of(path, cap, Some(0))
 }
 
-/// The same for any owner, so that tests need not be root.
-fn read_of(path: &Path, cap: u64, owner: u32) -> Result<String, InsecureFile> {
+/// Reads a draft of at most `cap` bytes, whoever may write it and its directory.
+///
+/// # Errors
+/// As [`read`], but for owner and mode.
+pub fn read_draft(path: &Path, cap: u64) -> Result<String, InsecureFile> {
+    read_of(path, cap, None)
+}
+
+/// The same for any owner, so that tests need not be root. A file that is being written is read
+/// again when its writer may be done.
+fn read_of(path: &Path, cap: u64, owner: Option<u32>) -> Result<String, InsecureFile> {
+    let mut text = read_once(path, cap, owner);
+    for _ in 1..TRIES {
+        match text {
+            Err(InsecureFile { fault: Fault::Changed, .. }) => std::thread::sleep(PAUSE),
+            Ok(_) | Err(_) => break,
+        }
+        text = read_once(path, cap, owner);
+    }
+    text
+}
+
+/// So often a file is read that is changed meanwhile, with a pause between: a writer is done in less,
+/// and a fence does not notice.
+const TRIES: usize = 5;
+const PAUSE: Duration = Duration::from_millis(20);
+
+fn read_once(path: &Path, cap: u64, owner: Option<u32>) -> Result<String, InsecureFile> {
     let at = |path: &Path| {
         let path = path.to_owned();
         move |fault| InsecureFile { path, fault }
@@ -137,11 +176,15 @@ fn read_of(path: &Path, cap: u64, owner: u32) -> Result<String, InsecureFile> {
     alone(&found, owner).map_err(at(path))?;
 
     let mut bytes = Vec::new();
-    file.take(cap.saturating_add(1))
+    (&file)
+        .take(cap.saturating_add(1))
         .read_to_end(&mut bytes)
         .map_err(|error| at(path)(Fault::Io(error)))?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > cap) {
         return Err(at(path)(Fault::TooLong { cap }));
+    }
+    if is_other(&found, &metadata(&file).map_err(at(path))?) {
+        return Err(at(path)(Fault::Changed));
     }
     String::from_utf8(bytes)
         .map_err(|error| at(path)(Fault::NotUtf8 { at: error.utf8_error().valid_up_to() }))
@@ -151,8 +194,19 @@ fn metadata(file: &File) -> Result<Metadata, Fault> {
     file.metadata().map_err(Fault::Io)
 }
 
-/// Nobody but the owner can have changed it.
-fn alone(found: &Metadata, wanted: u32) -> Result<(), Fault> {
+/// Whether somebody has written to the file between the two, or put another in its place. Half of two
+/// versions would be a policy that nobody wrote.
+fn is_other(before: &Metadata, after: &Metadata) -> bool {
+    let of = |found: &Metadata| {
+        let changed = (found.ctime(), found.ctime_nsec());
+        (found.size(), found.mtime(), found.mtime_nsec(), changed)
+    };
+    of(before) != of(after)
+}
+
+/// Nobody but the owner can have changed it; that is nobody's business where it may be anybody's.
+fn alone(found: &Metadata, wanted: Option<u32>) -> Result<(), Fault> {
+    let Some(wanted) = wanted else { return Ok(()) };
     if found.uid() != wanted {
         Err(Fault::Owner { found: found.uid(), wanted })
     } else if found.mode() & 0o022 != 0 {
@@ -176,94 +230,4 @@ fn fault_of(errno: Errno) -> Fault {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use nix::unistd::{geteuid, mkfifo};
-    use std::fs;
-    use std::os::unix::fs::{PermissionsExt as _, symlink};
-    use std::os::unix::net::UnixListener;
-
-    fn me() -> u32 {
-        geteuid().as_raw()
-    }
-
-    fn mode(path: &Path, mode: u32) {
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
-    }
-
-    fn room() -> (tempfile::TempDir, PathBuf) {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("alpha.toml");
-        fs::write(&file, "text").unwrap();
-        mode(dir.path(), 0o755);
-        mode(&file, 0o644);
-        (dir, file)
-    }
-
-    fn told(path: &Path, cap: u64) -> (String, String) {
-        let error = read_of(path, cap, me()).unwrap_err();
-        (error.to_string(), error.hint())
-    }
-
-    #[test]
-    fn a_file_that_is_the_owners_alone_is_read() {
-        let (_dir, file) = room();
-        assert_eq!(read_of(&file, 4, me()).unwrap(), "text");
-    }
-
-    #[test]
-    fn a_missing_file_and_a_missing_directory_are_told_from_broken_ones() {
-        let (dir, file) = room();
-        fs::remove_file(&file).unwrap();
-        assert!(read_of(&file, 9, me()).unwrap_err().is_missing());
-        assert!(read_of(&dir.path().join("no/alpha.toml"), 9, me()).unwrap_err().is_missing());
-    }
-
-    #[test]
-    fn what_others_can_write_is_refused_with_the_command_that_mends_it() {
-        let (dir, file) = room();
-        for loose in [0o664, 0o646, 0o666] {
-            mode(&file, loose);
-            let (message, hint) = told(&file, 9);
-            assert!(message.contains(&format!("mode {loose:04o}")), "{message}");
-            assert_eq!(hint, format!("chmod go-w {}", file.display()));
-        }
-        mode(&file, 0o644);
-        mode(dir.path(), 0o775);
-        assert_eq!(told(&file, 9).1, format!("chmod go-w {}", dir.path().display()));
-    }
-
-    #[test]
-    fn what_belongs_to_somebody_else_is_refused() {
-        let (dir, file) = room();
-        let error = read_of(&file, 9, me() + 1).unwrap_err();
-        assert!(error.to_string().contains("belongs to the user id"), "{error}");
-        assert_eq!(error.path(), dir.path());
-        assert!(error.hint().starts_with("chown "));
-    }
-
-    #[test]
-    fn links_pipes_sockets_and_directories_are_refused_at_once() {
-        let (dir, file) = room();
-        let link = dir.path().join("link.toml");
-        symlink(&file, &link).unwrap();
-        assert!(told(&link, 9).0.contains("symbolic link"));
-        let pipe = dir.path().join("pipe.toml");
-        mkfifo(&pipe, Mode::from_bits_truncate(0o644)).unwrap();
-        assert!(told(&pipe, 9).0.contains("not a regular file"));
-        let socket = dir.path().join("socket.toml");
-        let _listener = UnixListener::bind(&socket).unwrap();
-        assert!(told(&socket, 9).0.contains("not a regular file"));
-        let inner = dir.path().join("dir.toml");
-        fs::create_dir(&inner).unwrap();
-        assert!(told(&inner, 9).0.contains("not a regular file"));
-    }
-
-    #[test]
-    fn long_files_and_other_bytes_than_utf8_are_refused() {
-        let (_dir, file) = room();
-        assert!(told(&file, 3).0.contains("longer than 3 bytes"));
-        fs::write(&file, b"ab\xff").unwrap();
-        assert!(told(&file, 9).0.contains("from byte 2 on"));
-    }
-}
+mod tests;

@@ -70,6 +70,24 @@ impl Sight {
         }
     }
 
+    /// What is seen, in a sentence for the record.
+    #[must_use]
+    pub fn evidence(&self) -> String {
+        let row = |sighted: &Sighted| {
+            let name = sighted.row.name.as_deref().unwrap_or("(null)");
+            let state = if sighted.row.lives() { "lives" } else { "is dying" };
+            format!("domain {} ({name}) {state}", sighted.row.domid)
+        };
+        let rows: Vec<String> = self.rows.iter().map(row).collect();
+        let rows = if rows.is_empty() { "no row has its UUID".to_owned() } else { rows.join(", ") };
+        let pids: Vec<String> = self.restarters.iter().map(|xl| xl.pid.to_string()).collect();
+        let xl = match pids.as_slice() {
+            [] => "no xl process could bring it back".to_owned(),
+            pids => format!("xl processes that may bring it back: {}", pids.join(", ")),
+        };
+        format!("{rows}, of {} that are listed; {xl}", self.listing.rows().len())
+    }
+
     /// What stands against taking the node for off, besides a domain that lives.
     #[must_use]
     pub fn obstacle(&self) -> Option<String> {

@@ -42,6 +42,9 @@ pub struct Fence {
     pub request: String,
     /// Whether the node is powered on again after it.
     pub restarts: bool,
+    /// Whether the brake has counted it.
+    #[serde(default)]
+    pub counted: bool,
     /// How far it came.
     pub phase: Phase,
     /// When it came there, in milliseconds since boot.
@@ -49,6 +52,9 @@ pub struct Fence {
     /// When the node ran again after it, in milliseconds since boot, if it does.
     #[serde(default)]
     pub started_ms: Option<u64>,
+    /// When what made it run had begun, as far as that is known.
+    #[serde(default)]
+    pub begun_ms: Option<u64>,
     /// Other requests that were answered with it: their retries are answered with it, too.
     #[serde(default)]
     pub joined: Vec<String>,
@@ -92,14 +98,33 @@ impl Remembered {
     pub fn fence_of(&self, node: &NodeName) -> Option<&Fence> {
         self.fences.get(&node.lower())
     }
+
+    /// What is known of a node, in a sentence for the record.
+    #[must_use]
+    pub fn evidence(&self, node: &NodeName) -> String {
+        let Some(last) = self.fence_of(node) else {
+            return "no fence of it in this boot".to_owned();
+        };
+        let phase = match last.phase {
+            Phase::Killing => "begun",
+            Phase::Fenced => "proven",
+            Phase::Failed => "not proven",
+        };
+        format!("its last fence is {phase}, by request {}", last.request)
+    }
 }
 
 impl Fence {
     /// Whether this fence is what a request came to.
     #[must_use]
     pub fn is_of(&self, id: RequestId) -> bool {
-        let id = id.to_string();
-        self.request == id || self.joined.contains(&id)
+        self.is_of_request(&id.to_string())
+    }
+
+    /// The same, for an id as it is written down.
+    #[must_use]
+    pub fn is_of_request(&self, id: &str) -> bool {
+        self.request == id || self.joined.iter().any(|joined| joined == id)
     }
 
     /// Whether a request was answered with a fence of this node before this one.
@@ -162,7 +187,8 @@ impl State {
         })
     }
 
-    /// Remembers that the node runs again after its last fence, if that was by this request.
+    /// Remembers that the node runs again after its last fence, if that was by this request, and when
+    /// what made it run had begun.
     ///
     /// # Errors
     /// A sentence that names the file.
@@ -170,10 +196,12 @@ impl State {
         &self,
         node: &NodeName,
         request: RequestId,
+        begun_ms: Option<u64>,
         clock: &dyn Clock,
     ) -> Result<(), String> {
         self.change_that_of(request, node, clock, |fence| {
             fence.started_ms = Some(clock.now().millis());
+            fence.begun_ms = begun_ms;
         })
     }
 
@@ -193,6 +221,7 @@ impl State {
             let last = fences.get_mut(&node.lower());
             if let Some(last) = last.filter(|last| last.request == fence.request) {
                 last.restarts |= starts;
+                last.counted |= starts;
                 if !last.has_answered(caller) && last.answered.len() < MOST_ANSWERED {
                     last.answered.push(caller.to_owned());
                 }

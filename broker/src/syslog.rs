@@ -4,13 +4,14 @@
 //! once eleven messages wait for a reader that does not read. A message that is not taken at once
 //! is lost, and whoever sent it hears of that.
 
+use crate::journal::{LONGEST_ANCHOR, TAG};
 use crate::sys;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::ErrorKind;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 use syslog::{Facility, Formatter3164, LogFormat, Severity};
-use xen_fence_protocol::Text;
 
 const SOCKET: &str = "/dev/log";
 /// How long a reader that is alive may take for a message.
@@ -27,7 +28,7 @@ pub enum Severe {
     Error,
 }
 
-/// Sends one line. Whatever bytes are in `text`, it stays one line.
+/// Sends one line of named fields. Whatever bytes are in `text`, it stays one line.
 ///
 /// # Errors
 /// A sentence if the line was not taken.
@@ -35,13 +36,13 @@ pub fn send(severe: Severe, text: &str) -> Result<(), String> {
     connect().and_then(|socket| send_to(&socket, severe, text))
 }
 
-/// Finds out whether anybody reads /dev/log, by a line that says so.
+/// Finds out whether anybody reads /dev/log, by this line.
 ///
 /// # Errors
 /// A sentence that says what a stuck or missing syslog means.
-pub fn probe() -> Result<(), String> {
+pub fn probe(line: &str) -> Result<(), String> {
     let socket = connect()?;
-    send_to(&socket, Severe::Notice, "rehearsal: is syslog read?")?;
+    send_to(&socket, Severe::Notice, line)?;
     let begun = Instant::now();
     while begun.elapsed() < READER_PATIENCE {
         if sys::unread_by_peer(socket.as_fd()).is_none_or(|unread| unread == 0) {
@@ -50,6 +51,21 @@ pub fn probe() -> Result<(), String> {
         std::thread::sleep(Duration::from_millis(2));
     }
     Err(stuck())
+}
+
+/// Finds out whether /dev/log would take a line, without one. A reader that fell silent just now is
+/// not found by that, but by whoever fills its queue.
+///
+/// # Errors
+/// As [`probe`].
+pub fn has_room() -> Result<(), String> {
+    let socket = connect()?;
+    let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLOUT)];
+    // What cannot be asked is no reason for a finding.
+    if poll(&mut fds, PollTimeout::ZERO).is_ok_and(|ready| ready == 0) {
+        return Err(stuck());
+    }
+    Ok(())
 }
 
 fn connect() -> Result<UnixDatagram, String> {
@@ -66,7 +82,7 @@ fn send_to(socket: &UnixDatagram, severe: Severe, text: &str) -> Result<(), Stri
         facility: Facility::LOG_AUTHPRIV,
         // A local reader takes a host name for the tag.
         hostname: None,
-        process: "xen-fence-broker".to_owned(),
+        process: TAG.to_owned(),
         pid: std::process::id(),
     };
     let severity = match severe {
@@ -76,7 +92,7 @@ fn send_to(socket: &UnixDatagram, severe: Severe, text: &str) -> Result<(), Stri
     };
     let mut line = Vec::new();
     formatter
-        .format(&mut line, severity, Text::escaped(text))
+        .format(&mut line, severity, one_line(text))
         .map_err(|error| format!("the line could not be formatted: {error}"))?;
     socket.send(&line).map(drop).map_err(|error| {
         if error.kind() == ErrorKind::WouldBlock {
@@ -84,6 +100,14 @@ fn send_to(socket: &UnixDatagram, severe: Severe, text: &str) -> Result<(), Stri
         }
         format!("{SOCKET} took no message: {error}")
     })
+}
+
+/// Our own lines are like that already; nothing else becomes more than one.
+fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if matches!(c, ' '..='~') { c } else { '?' })
+        .take(LONGEST_ANCHOR)
+        .collect()
 }
 
 fn stuck() -> String {

@@ -1,6 +1,6 @@
 //! What xenstore says of disks. It may only add doubt: its entries vanish before the domain does.
 
-use crate::command::{self, CommandError};
+use crate::command::{self, CommandError, Finished};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,13 +12,29 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// # Errors
 /// If `xenstore-ls` does not answer. That there are no backends at all is an answer.
 pub(crate) fn backend_disks() -> Result<Vec<(u32, PathBuf)>, CommandError> {
+    Ok(list("/local/domain/0/backend")?.stdout.lines().filter_map(disk).collect())
+}
+
+/// Everything that xenstore has of a domain's devices, one entry a line. That there is nothing is an
+/// answer.
+///
+/// # Errors
+/// A sentence, if `xenstore-ls` does not answer.
+pub(crate) fn devices(domid: u32) -> Result<String, String> {
+    let done = list(&format!("/local/domain/{domid}/device")).map_err(|error| error.to_string())?;
+    if done.status.success() || done.stderr.contains("No such file or directory") {
+        return Ok(done.stdout);
+    }
+    Err(format!("xenstore-ls: {}: {}", done.ending(), done.last_words()))
+}
+
+fn list(path: &str) -> Result<Finished, CommandError> {
     let program = ["/usr/bin/xenstore-ls", "/usr/sbin/xenstore-ls"]
         .into_iter()
         .map(Path::new)
         .find(|path| path.is_file())
         .unwrap_or_else(|| Path::new("/usr/bin/xenstore-ls"));
-    let done = command::run(program, &["-f", "/local/domain/0/backend"], LIMIT)?;
-    Ok(done.stdout.lines().filter_map(disk).collect())
+    command::run(program, &["-f", path], LIMIT)
 }
 
 /// Reads `/local/domain/0/backend/KIND/DOMID/DEVICE/params = "aio:/srv/x.img"`.

@@ -141,3 +141,21 @@ fn a_reset_that_is_repeated_or_joined_is_not_braked_by_itself() {
     }
     assert_eq!(dom0.domid("alpha", "node2"), None);
 }
+
+/// Whoever says go-off first, and asks once more by the same id, has not reset it uncounted.
+#[test]
+fn a_reset_that_is_finished_by_its_retry_counts() {
+    let dom0 = with_brake("1 resets in 10m");
+    for (id, starts) in [(0xd1, true), (0xd2, false)] {
+        for go in ["go-off", "go"] {
+            let mut client = Client::ready(&dom0, "node1", id, "reset node2");
+            client.say(go, "");
+            let _ = client.hears("fenced");
+            if go == "go" {
+                let _ = client.hears(if starts { "started" } else { "unstarted" });
+            }
+            settle(|| crate::client::brokers(&dom0).is_empty());
+        }
+    }
+    assert_eq!(dom0.domid("alpha", "node2"), None);
+}

@@ -65,7 +65,11 @@ fn a_held_node_is_neither_killed_nor_started_until_the_hold_is_lifted() {
         let _ = ask(&dom0, "alpha", "node1", &["on", "node2"]).exits(0).saying("already");
     });
     assert!(recorded(&dom0, "alpha", &["hold set", "root alice", "node2", "kernel upgrade"]));
-    settle(|| dom0.syslog().contains("hold set: node2 is held by alice until"));
+    let told = |line: &str| {
+        line.contains(" result=\"hold set\" ")
+            && line.contains(" text=\"node2 is held by alice until")
+    };
+    settle(|| dom0.syslog().lines().any(told));
     let _ = unhold(&dom0).saying("no longer: node2 is held by alice");
     assert!(recorded(&dom0, "alpha", &["hold cleared", "root bob", "held by alice"]));
     let _ = dom0.on(&["xen-fence-admin", "holds"]).exits(0).saying("no node is held");
@@ -165,6 +169,25 @@ fn a_held_node_that_is_off_is_fenced_and_not_started() {
     let _ = ask(&dom0, "alpha", "node1", &["on", "node2"]).exits(0);
 }
 
+/// Root starts it by hand, as one does with a held node, while an older fence still waits for its corpse.
+#[test]
+fn what_root_starts_by_hand_is_not_killed_by_a_proof_that_goes_on() {
+    let dom0 = take();
+    let domid = dom0.domid("alpha", "node2").unwrap().to_string();
+    dom0.fault(&["hold-writes", &domid]);
+    let mut client = Client::ready(&dom0, "node1", 0x50a, "off node2");
+    client.say("go", "");
+    settle(|| dom0.on(&["xl", "list", "alpha-node2"]).code != 0);
+    let told = hold(&dom0, "");
+    assert!(told.says("waits for the proof of its death"), "{told}");
+    let _ = dom0.on(&["xl", "create", &dom0.node("alpha", "node2").config()]).exits(0);
+    let by_hand = dom0.domid("alpha", "node2");
+    let end = client.hears("failed");
+    assert!(end.contains(" alive ") && end.contains("held by alice"), "{end}");
+    dom0.fault(&["release-writes", &domid]);
+    assert!(by_hand.is_some() && dom0.domid("alpha", "node2") == by_hand, "it was killed");
+}
+
 /// Not proven off is not off: neither a corpse nor a device model that lives on.
 #[test]
 fn a_held_node_that_is_dying_is_not_fenced_before_it_is_gone() {
@@ -247,7 +270,7 @@ fn holds_that_cannot_be_read_forbid_nothing_and_are_reported() {
         let records = dom0.journal("alpha").split_off(known);
         let told = |record: &serde_json::Value| record["result"] == "holds unreadable";
         assert!(records.iter().any(told), "{records:#?}");
-        settle(|| dom0.syslog().contains(&format!("holds unreadable: {FILE} {why}")));
+        settle(|| dom0.syslog().contains(&format!(" text=\"{FILE} {why}")));
         let _ = dom0.on(&["xen-fence-admin", "holds"]).exits(1).saying(why).saying("hint");
         // Nothing writes over what might still be read by a person.
         let hold = ["xen-fence-admin", "hold", "alpha", "node1", "--for", "1h", "--why", "x"];

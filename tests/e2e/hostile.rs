@@ -294,3 +294,14 @@ fn incoming_and_migrated_away_rows_are_ours() {
         let _ = dom0.on(&["xl", "create", &dom0.node("alpha", "node2").config()]).exits(0);
     }
 }
+
+/// Turns are for fairness: where their files cannot be made, there is a fence all the same.
+#[test]
+fn without_room_for_a_turn_there_is_a_fence() {
+    let dom0 = two_clusters().raise().unwrap();
+    let full = "mkdir -p -m 700 /run/xen-fence && \
+                mount -t tmpfs -o size=64k,nr_inodes=4,mode=700 full /run/xen-fence && \
+                cd /run/xen-fence && touch alpha.lock alpha.state-lock more";
+    let _ = dom0.sh(full).exits(0);
+    let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0).saying("(killed)");
+}

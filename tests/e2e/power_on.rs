@@ -2,8 +2,9 @@
 //! limits, signal dispositions, umask and environment, in a cgroup that is neither the SSH
 //! session's nor the broker's.
 
-use crate::client::{Client, brokers, groups};
+use crate::client::{Client, MOMENT, brokers, groups};
 use crate::{Dom0, ask, counts, long_after, settle, two_clusters};
+use std::time::Duration;
 use xen_fence_tests::skipped;
 use xen_fence_tests::throwaway::Sshd;
 
@@ -194,14 +195,26 @@ fn with_systemd() {
     as_by_hand(&dom0);
     // PID 1 has started it, and stops or kills what is in its unit if the power-on is called off.
     let groups = groups(&dom0, monitor(&dom0)).concat();
-    assert!(groups.contains("/xen-fence-start-alpha-node2-"), "{groups}");
+    assert!(groups.contains("/xen-fence-start-alpha.node2-"), "{groups}");
     a_create_that_is_killed(&dom0);
     a_create_that_waits_is_called_off(&dom0);
     // One that does not answer keeps nobody from starting.
-    dom0.write("/usr/bin/systemd-run", "#!/bin/sh\nexit 1\n", 0o755);
+    let run = "/usr/bin/systemd-run";
+    let _ = dom0.on(&["cp", run, "/usr/bin/real-systemd-run"]).exits(0);
+    dom0.write(run, "#!/bin/sh\nexit 1\n", 0o755);
     let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
     let _ = ask(&dom0, "alpha", "node1", &["on", "node2"]).exits(0);
     apart_from_who_started_it(&dom0);
+    // What it carries out late, when it is not waited for any more, finds that all is over.
+    let late = "#!/bin/sh\n(setsid sh -c 'sleep 4; real-systemd-run \"$@\"; touch /run/late' sh \"$@\" &)\nsleep 60\n";
+    dom0.write(run, late, 0o755);
+    let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    let on = ask(&dom0, "alpha", "node1", &["on", "node2"]).exits(0);
+    assert!(on.took < Duration::from_secs(4), "{on}");
+    let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    settle(|| dom0.has("/run/late"));
+    MOMENT(500);
+    assert_eq!(dom0.domid("alpha", "node2"), None, "it was started late");
 }
 
 /// Root types the same create, and is quicker: the node runs, and the broker's own create fails.
@@ -223,4 +236,48 @@ fn a_power_on_that_root_is_quicker_with() {
     let _ = dom0.on(&["kill", "-CONT", &waits]).exits(0);
     let _ = on.wait().exits(0).saying("runs on xen1 already");
     assert_eq!(dom0.domid("alpha", "node2"), domid);
+}
+
+/// What another request is still building is not up: who asks for the same waits for it.
+#[test]
+fn an_on_is_content_with_no_half_built_node() {
+    let dom0 = two_clusters().stopped("alpha", "node2").raise().unwrap();
+    for fails in [false, true] {
+        dom0.fault(&["fault", "create-delay", "3000", "alpha-node2"]);
+        if fails {
+            dom0.fault(&["fault", "create-fails", "disk"]);
+        }
+        let first = dom0.in_node("alpha", "node1").spawn(&["xen-fence", "on", "node2"]);
+        settle(|| dom0.domid("alpha", "node2").is_some());
+        let second = ask(&dom0, "alpha", "node1", &["on", "node2"]);
+        let runs = dom0.domid("alpha", "node2").is_some();
+        assert_eq!((second.code == 0, runs), (!fails, !fails), "{second}");
+        let _ = first.wait();
+        dom0.fault(&["clear"]);
+        let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    }
+}
+
+/// The agent asks again by the same id when its session breaks: that is no reason to call it off.
+#[test]
+fn an_on_whose_session_breaks_is_finished_all_the_same() {
+    let dom0 = two_clusters().stopped("alpha", "node2").raise().unwrap();
+    dom0.fault(&["fault", "hold-lock", "6000"]);
+    let on = dom0.in_node("alpha", "node1").spawn(&["xen-fence", "on", "node2"]);
+    settle(|| dom0.on(&["pgrep", "-f", "xl create /etc/xen/alpha-node2.cfg"]).code == 0);
+    let _ = dom0.sh("pkill -KILL -f '[s]shd: fence-alpha'").exits(0);
+    let _ = on.wait().exits(0).saying("runs on xen1 already");
+    assert!(dom0.domid("alpha", "node2").is_some());
+}
+
+/// Where nobody can tell what is planned, nothing is waited for: what runs, runs, and what is off hears why
+/// it stays so.
+#[test]
+fn an_on_waits_for_no_plans_that_cannot_be_read() {
+    let dom0 = two_clusters().stopped("alpha", "node2").raise().unwrap();
+    let starts = "/run/xen-fence/starts";
+    let _ = dom0.sh(&format!("mkdir -p -m 700 /run/xen-fence && touch {starts}")).exits(0);
+    let _ = ask(&dom0, "alpha", "node1", &["on", "node1"]).exits(0).saying("runs on xen1 already");
+    let off = ask(&dom0, "alpha", "node1", &["on", "node2"]).exits(1).saying(starts);
+    assert!(off.took < Duration::from_secs(5), "{off}");
 }

@@ -1,8 +1,35 @@
 //! check and monitor say what a fence would do, and do nothing.
 
-use crate::{Dom0, ask, recorded, two_clusters};
+mod mended;
+
+use crate::{Dom0, Shared, ask, recorded, two_clusters};
+use std::sync::MutexGuard;
 use std::time::Duration;
-use xen_fence_tests::throwaway::Syslog;
+use xen_fence_tests::throwaway::{Output, Syslog};
+
+static SHARED: Shared = Shared::new();
+
+const POLICY: &str = "/etc/xen-fence/clusters.d/alpha.toml";
+
+/// The dom0 for one case, in which a rehearsal finds nothing to mend.
+#[track_caller]
+fn take() -> MutexGuard<'static, Dom0> {
+    let dom0 = SHARED.take();
+    let _ = dom0.on(&["xen-fence-admin", "acl", "apply"]).exits(0);
+    assert_eq!(crosses(&check(&dom0)), [""; 0], "it is not clean");
+    dom0
+}
+
+fn check(dom0: &Dom0) -> Output {
+    ask(dom0, "alpha", "node1", &["check"])
+}
+
+/// `LEVEL NODE STEP` of every line that is no tick.
+fn crosses(output: &Output) -> Vec<String> {
+    let lines = output.stdout.lines().filter(|line| !line.starts_with([' ']));
+    let words = lines.map(|line| line.split_whitespace().take(3).collect::<Vec<_>>().join(" "));
+    words.filter(|words| !words.starts_with("ok ")).collect()
+}
 
 fn domids(dom0: &Dom0) -> Vec<Option<u32>> {
     dom0.nodes().iter().map(|node| dom0.domid(&node.cluster, &node.name)).collect()
@@ -69,7 +96,7 @@ fn check_fails_for_a_node_whose_uuid_runs_under_another_name() {
     for words in [&["check"][..], &["check", "node2"]] {
         let check = ask(&dom0, "alpha", "node1", words).exits(1);
         let target = |node: &str| {
-            let of_node = |line: &&str| line.contains(node) && line.contains(" target ");
+            let of_node = |line: &&str| line.contains(node) && line.contains(" uuid ");
             check.stdout.lines().find(of_node).unwrap_or_default()
         };
         let found = target("node2");
@@ -106,6 +133,30 @@ fn a_node_that_would_be_left_off_is_warned_of_and_killed_all_the_same() {
     let _ = ask(&dom0, "alpha", "node1", &["on", "node2"]).exits(1).saying("uuid");
 }
 
+/// Nothing is created from what is gone, is not root's alone, or does not say whose it is.
+#[test]
+fn what_a_node_cannot_be_started_from() {
+    let dom0 = two_clusters().stopped("alpha", "node2").raise().unwrap();
+    let config = dom0.node("alpha", "node2").config();
+    let text = dom0.file(&config);
+    let on = || ask(&dom0, "alpha", "node1", &["on", "node2"]).exits(1);
+    let refused = |change: &str, word: &str| {
+        let _ = dom0.sh(change).exits(0);
+        let _ = on().saying(word);
+        assert_eq!(dom0.domid("alpha", "node2"), None, "{change}");
+        let _ = dom0.sh(&format!("rm -rf {config}")).exits(0);
+        dom0.write(&config, text.clone(), 0o644);
+    };
+    refused(&format!("rm {config}"), "does not exist");
+    refused(&format!("rm {config}; mkdir {config}"), "not a regular file");
+    refused(&format!("chown 65534 {config}"), "not to root");
+    refused(&format!("chmod 666 {config}"), "written by others");
+    refused(&format!("sed -i /^uuid/d {config}"), "has no plain `uuid");
+    refused(&format!("sed -i 's/^uuid = \"5eed/uuid = \"0bad/' {config}"), "the policy says");
+    refused(&format!("sed -i 's/^name = .*/name = \"other\"/' {config}"), "says name \"other\"");
+    let _ = ask(&dom0, "alpha", "node1", &["on", "node2"]).exits(0);
+}
+
 #[test]
 fn an_operator_may_do_what_is_listed_and_no_more() {
     let dom0 = two_clusters().raise().unwrap();
@@ -132,4 +183,105 @@ fn an_operator_may_do_what_is_listed_and_no_more() {
     let _ = nagios(&["check"]).exits(1).saying("not grant you check");
     assert!(recorded(&dom0, "alpha", &["operator nagios", "refused", "not-granted"]));
     assert!(dom0.domid("alpha", "node2").is_some());
+}
+
+/// Every step of a fence, in its order.
+const STEPS: [&str; 24] = [
+    "settings",
+    "key",
+    "known-hosts",
+    "name",
+    "address",
+    "host-key",
+    "login",
+    "session",
+    "sudo",
+    "protocol",
+    "policy",
+    "toolstack",
+    "domain",
+    "uuid",
+    "config",
+    "devices",
+    "journal",
+    "holds",
+    "lock",
+    "state",
+    "starts",
+    "syslog",
+    "host-name",
+    "hold",
+];
+
+#[test]
+fn every_step_is_told_in_its_order_with_its_time() {
+    let dom0 = take();
+    let told = ask(&dom0, "alpha", "node1", &["check", "node1"]).exits(0);
+    let steps: Vec<&str> =
+        told.stdout.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
+    assert_eq!(steps, [&STEPS[..], &["brake", "ready"]].concat(), "{told}");
+    let timeless = ["settings", "key", "known-hosts", "protocol"];
+    for line in told.stdout.lines() {
+        let timed = line.ends_with(" ms)");
+        assert_eq!(
+            timed,
+            !line.split_whitespace().nth(2).is_some_and(|step| timeless.contains(&step)),
+            "{line}"
+        );
+    }
+    let object = ask(&dom0, "alpha", "node1", &["check", "--all", "--json"]).exits(0);
+    let object: serde_json::Value = serde_json::from_str(&object.stdout).unwrap();
+    let ready = object["findings"].as_array().unwrap().last().unwrap();
+    assert_eq!(ready["step"], "ready");
+    assert!(ready["ms"].as_f64().unwrap() > 1.0 && ready["dom0"] == "fence-alpha@xen1:2422");
+    // Of several that are named, those and no other.
+    let both = ask(&dom0, "alpha", "node1", &["check", "node2", "db1"]).exits(1);
+    assert_eq!(crosses(&both), ["FAIL db1 policy"], "{both}");
+    assert!(both.says("node2 uuid") && !both.says("node1 uuid"), "{both}");
+    // A word for rehearsals must not be lost on the way to a kill.
+    for words in
+        [&["off", "node2", "--dry-run"][..], &["off", "node1", "node2"], &["reset", "--all"]]
+    {
+        let _ = ask(&dom0, "alpha", "node1", words).exits(2);
+    }
+}
+
+#[test]
+fn one_line_for_nagios_with_its_codes_and_figures() {
+    let dom0 = take();
+    let nagios = |words: &[&str]| {
+        let said = ask(&dom0, "alpha", "node1", &[words, &["--nagios"]].concat());
+        assert_eq!((said.stdout.lines().count(), said.stderr.as_str()), (1, ""), "{said}");
+        said
+    };
+    let well = nagios(&["check"]).exits(0).saying("XEN-FENCE OK - a fence would work, ");
+    let figures = well.stdout.trim_end().split_once(" | ready=").unwrap().1;
+    assert!(figures.contains("s;20;40;0; time=") && figures.ends_with("fail=0;;;0;"), "{well}");
+    let _ = nagios(&["monitor"]).exits(0).saying("XEN-FENCE OK");
+    let good = dom0.file(POLICY);
+    dom0.write(POLICY, good.replace("config = ", "# "), 0o644);
+    let _ = nagios(&["check"]).exits(1).saying("WARNING - ").saying("; and 1 more | ready=");
+    dom0.remove(POLICY);
+    let _ =
+        nagios(&["check"]).exits(2).saying("CRITICAL - a fence would fail: policy: xen1 refused");
+    dom0.write(POLICY, good, 0o644);
+    for words in
+        [&["check", "--dom0", "nobody"][..], &["check", "--no-such-thing"], &["off", "node2"]]
+    {
+        let _ = nagios(words).exits(3).saying("XEN-FENCE UNKNOWN - ");
+    }
+    let _ = nagios(&["check", "--dom0", "fence-alpha@10.77.0.77:2422", "--timeout", "2"]).exits(2);
+}
+
+/// A node that runs on the other of two dom0s is nothing to mend on this one.
+#[test]
+fn a_node_that_another_dom0_sees_is_not_missed() {
+    let (xen1, _xen2) = two_clusters().raise_two(&[("alpha", "node2")]).unwrap();
+    let told = ask(&xen1, "alpha", "node1", &["check"]).exits(0);
+    assert_eq!(crosses(&told), [""; 0], "{told}");
+    for place in
+        ["fence-alpha@xen1:2422: it asks, and runs", "fence-alpha@xen2:2422: another dom0 sees it"]
+    {
+        assert!(told.says(place), "{place}\n{told}");
+    }
 }

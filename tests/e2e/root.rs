@@ -85,3 +85,22 @@ fn an_interrupt_ends_it_before_go_and_not_after() {
     let _ = fence.wait().exits(0).saying("fenced (killed)");
     assert!(recorded(&dom0, "alpha", &["root", "fenced killed"]));
 }
+
+/// A connection that is given up without a terminal sends no signal: the pipes are gone.
+#[test]
+fn nothing_is_killed_for_nobody() {
+    let dom0 = SHARED.take();
+    untouched(&dom0, || {
+        let mut holder = Client::ready(&dom0, "node1", 0x92, "off node2");
+        let fence =
+            "xen-fence-admin fence alpha node2 --action off </dev/null 2>&1; echo $? >/root/code";
+        let _piped = dom0.place().spawn(&["sh", "-c", &format!("({fence}) | sleep 1")]);
+        for _ in 0..2 {
+            MOMENT(1_000);
+            holder.say("wait", "");
+        }
+        drop(holder);
+        settle(|| dom0.has("/root/code"));
+        assert_ne!(dom0.file("/root/code").trim(), "0");
+    });
+}

@@ -24,9 +24,10 @@ fn fenced_without_a_record(dom0: &Dom0, why: &str) {
     assert!(output.says("/var/lib/xen-fence/journal/alpha.jsonl"), "{output}");
     assert!(output.took < Duration::from_secs(8), "{output}");
     assert_eq!(dom0.domid("alpha", "node2"), None);
-    for result in ["killing", "fenced killed"] {
+    for result in ["killing", "\"fenced killed\""] {
         let has = |line: &str| {
-            line.contains(&format!(": {result}: ")) && line.contains("NOT in the journal: ")
+            line.contains(&format!(" result={result} "))
+                && line.contains(" lost=\"NOT in the journal: ")
         };
         settle(|| dom0.syslog().lines().any(has));
     }

@@ -152,7 +152,7 @@ impl World {
             // Without the rule, each domain counts as powered on by the fence before.
             comes: false,
             starting: starting || !self.has(Rule::AstrayRefused),
-            // A power-on is one step here.
+            comes_up: starting || !self.has(Rule::AstrayRefused),
             cut_short: false,
             answered: fence(last).is_some_and(|last| last.has_answered(&caller(link.id))),
             now: moment(state.now(key.host)).after(late),
@@ -263,6 +263,9 @@ fn fence(record: &Record) -> Option<Fence> {
         phase: record.phase?,
         at_ms: millis(record.at),
         started_ms: Some(millis(record.started)).filter(|at| *at > 0),
+        counted: false,
+        // A power-on is one step here.
+        begun_ms: Some(millis(record.started)).filter(|at| *at > 0),
         joined: Vec::new(),
         before: Vec::new(),
         answered: vec![caller(record.id)],

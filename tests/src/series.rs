@@ -61,13 +61,14 @@ pub fn broker(journal: &[Value]) -> Vec<Series> {
     let mut gap = Series::new("(from go to the start of xl destroy: promise 6)");
     for record in journal {
         let off = record["event"] == "outcome" && record["action"] == "off";
-        let (mut before, mut go) = (0.0, 0.0);
-        for phase in record["phases"].as_array().into_iter().flatten().filter(|_| off) {
-            let name = phase[0].as_str().unwrap_or_default();
-            let at = phase[1].as_f64().unwrap_or_default() / 1000.0;
-            match name {
-                "go" => go = at,
-                "aimed" => gap.millis.push(at - go),
+        let mut since_go = None;
+        for step in record["steps"].as_array().into_iter().flatten().filter(|_| off) {
+            let name = step["step"].as_str().unwrap_or_default();
+            let millis = step["us"].as_f64().unwrap_or_default() / 1000.0;
+            since_go = since_go.map(|so_far| so_far + millis);
+            match (name, since_go) {
+                ("go", _) => since_go = Some(0.0),
+                ("aimed", Some(since_go)) => gap.millis.push(since_go),
                 _ => {}
             }
             let position = series.iter().position(|one| one.name == name);
@@ -75,8 +76,7 @@ pub fn broker(journal: &[Value]) -> Vec<Series> {
                 series.push(Series::new(name));
                 series.len() - 1
             });
-            series[position].millis.push(at - before);
-            before = at;
+            series[position].millis.push(millis);
         }
     }
     series.push(gap);

@@ -44,10 +44,15 @@ fn paused() {
 fn stuck(how: &str) {
     let lab = fresh();
     lab.remake("node2", how, "");
-    pause(8);
-    let (before, domid) = (lab.sector("node2"), lab.domid("node2"));
-    pause(2);
-    assert_eq!((lab.sector("node2"), lab.domid("node2")), (before, domid), "it hangs");
+    // How long it takes until it does depends on what else the machine has to do.
+    let mut before = (String::new(), None);
+    lab.settle("it hangs", || {
+        pause(3);
+        let now = (lab.sector("node2"), lab.domid("node2"));
+        let still = now == before && now.0.starts_with("node2") && now.1.is_some();
+        before = now;
+        still
+    });
     let _ = lab.ask("node1", &["status", "node2"]).wait().exits(0).saying("on");
     let _ = off(&lab).saying("fenced (killed)");
     stays_away(&lab);

@@ -5,6 +5,7 @@
 //! listened to.
 
 use super::{Terms, Told};
+use crate::clock::Moment;
 use crate::course::Course;
 use crate::error::{Error, Kind, Retry};
 use crate::transport::Broken;
@@ -33,6 +34,8 @@ pub(crate) struct Ear<'a> {
     lines: usize,
     /// What it is called as long as it has not said its name.
     called: String,
+    /// When it was begun to listen.
+    since: Moment,
     /// What dom0 said last that it waits for, since it may have heard `go`.
     waiting_for: Option<String>,
 }
@@ -46,6 +49,7 @@ impl<'a> Ear<'a> {
             buffer: LineBuffer::new(MAX_REPLY_LINE),
             lines: 0,
             called: "dom0".to_owned(),
+            since: Moment::now(),
             waiting_for: None,
         }
     }
@@ -64,13 +68,21 @@ impl<'a> Ear<'a> {
         let line = match self.buffer.take_line() {
             Ok(Some(line)) => line,
             Ok(None) => return Ok(None),
-            Err(error) => return Err(self.garbage(&error.to_string())),
+            Err(error) => {
+                self.told.garbled = true;
+                return Err(self.garbage(&error.to_string()));
+            }
         };
         self.lines = self.lines.saturating_add(1);
         if self.lines > MAX_REPLY_LINES {
             return Err(self.garbage("it has too many lines"));
         }
-        let reply = Reply::decode(&line).map_err(|error| self.garbage(&error.to_string()))?;
+        let reply = Reply::decode(&line).map_err(|error| {
+            self.told.garbled = true;
+            self.garbage(&error.to_string())
+        })?;
+        let since = self.since;
+        self.told.first_word.get_or_insert_with(|| since.elapsed());
         // What is said before a line was read, or of one that could not be, carries no id, and no
         // node is fenced by it.
         if reply.id.is_some_and(|id| id != self.terms.request.id()) {

@@ -55,6 +55,8 @@ pub(crate) struct Finding {
     pub(crate) step: Step,
     /// The sentence.
     pub(crate) text: Text,
+    /// How long after what was said before it.
+    pub(crate) took: Duration,
 }
 
 /// Everything that a broker told, whatever came of it.
@@ -64,6 +66,14 @@ pub(crate) struct Told {
     pub(crate) dom0: Option<HostName>,
     /// Its version.
     pub(crate) broker: Option<Version>,
+    /// How long it took until it said its first line.
+    pub(crate) first_word: Option<Duration>,
+    /// How long the whole way to it and the answer took.
+    pub(crate) took: Duration,
+    /// The public key that it was shown, as a line has it.
+    pub(crate) own_key: Option<String>,
+    /// Something was heard that is not in the protocol's form.
+    pub(crate) garbled: bool,
     /// Its notes.
     pub(crate) notes: Vec<(Note, Text)>,
     /// What it sees of which node.
@@ -209,6 +219,7 @@ fn listen(
 ) -> Result<Success, Error> {
     let action = replies.ear.terms.request.action();
     let sees = matches!(action, Action::Status | Action::List);
+    let mut before = Moment::now();
     loop {
         match replies.next(course)? {
             Body::Seen { node: of, power } if sees => {
@@ -221,7 +232,9 @@ fn listen(
                 replies.ear.told.seen.push((of, power));
             }
             Body::Finding { node, level, step, text } if !sees => {
-                replies.ear.told.findings.push(Finding { node, level, step, text });
+                let now = Moment::now();
+                let took = now.since(std::mem::replace(&mut before, now));
+                replies.ear.told.findings.push(Finding { node, level, step, text, took });
             }
             Body::Done if action != Action::Status || !replies.ear.told.seen.is_empty() => {
                 course.end("");

@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::fence;
 use crate::json;
 use crate::phase::Phases;
+use crate::rehearsal::one_line::{self, State};
 use crate::report::Report;
 use clap::Parser;
 use std::process::ExitCode;
@@ -24,13 +25,26 @@ pub(super) fn open(begun: Moment) -> ExitCode {
             let _ = error.print();
             return Exit::Success.into();
         }
+        // What Nagios calls wrongly has to say so in its language.
+        Err(error) if std::env::args().any(|arg| arg == "--nagios") => {
+            return in_one_line(one_line::of_usage(&error.render().to_string()));
+        }
         Err(error) => {
             Report::new(false, false).usage(&error.render().to_string());
             return Exit::Usage.into();
         }
     };
+    let Some(action) = cli.action.asks() else { return super::enroll::open(&cli, begun) };
+    if cli.nagios {
+        let carried = call(&cli, action);
+        let carried = carried.and_then(|call| call.carry_out(begun, &mut Report::silent()));
+        return in_one_line(match carried {
+            Ok(carried) => one_line::of_rehearsal(&carried, begun.elapsed()),
+            Err(error) => one_line::of_error(&error),
+        });
+    }
     let mut report = Report::new(cli.verbose, cli.json);
-    let carried = call(&cli).and_then(|call| call.carry_out(begun, &mut report));
+    let carried = call(&cli, action).and_then(|call| call.carry_out(begun, &mut report));
     let exit = match carried {
         Ok(carried) => {
             say(&cli, &carried, begun, &report);
@@ -47,46 +61,74 @@ pub(super) fn open(begun: Moment) -> ExitCode {
     exit.into()
 }
 
-fn call(cli: &Cli) -> Result<Call, Error> {
-    let action = Action::from(cli.action);
-    let (node, confirmed_down) = (node(cli, action)?, cli.confirmed_down.clone());
-    Ok(Call { action, node, confirmed_down, wishes: cli.wishes() })
+fn in_one_line((state, line): (State, String)) -> ExitCode {
+    Report::silent().answer(&line);
+    ExitCode::from(state.code())
 }
 
-/// The node that is named, as the action needs one or none.
-fn node(cli: &Cli, action: Action) -> Result<Option<NodeName>, Error> {
+fn call(cli: &Cli, action: Action) -> Result<Call, Error> {
+    only_where_it_counts(cli, action)?;
+    let mut nodes = nodes(cli, action)?;
+    let node = if nodes.len() == 1 { nodes.pop() } else { None };
+    let (confirmed_down, wishes) = (cli.confirmed_down.clone(), cli.wishes());
+    Ok(Call { action, node, nodes, confirmed_down, wishes })
+}
+
+/// An option that an action would leave unheard is refused: `--dry-run` must not come before a kill.
+fn only_where_it_counts(cli: &Cli, action: Action) -> Result<(), Error> {
     let usage = |why: String| Error::new(Kind::Usage, why);
     if !cli.confirmed_down.is_empty() && !action.kills() {
         let why = format!("--confirmed-down is for off and reset; {action} asks who answers");
         return Err(usage(why).hint("with --dom0, only the dom0s named there are asked"));
     }
-    let node = match &cli.node {
-        None => None,
-        Some(name) => {
-            let node = NodeName::parse(name);
-            Some(node.map_err(|error| usage(format!("{name:?} is not a node: {error}")))?)
-        }
+    if cli.dry_run || cli.fingerprint.is_some() {
+        let which = if cli.dry_run { "--dry-run" } else { "--fingerprint" };
+        return Err(usage(format!("{which} is for enroll, and {action} was not begun"))
+            .hint("`xen-fence check` rehearses a fence, and kills nobody"));
+    }
+    if cli.all && action != Action::Check {
+        return Err(usage(format!("--all is for check; {action} does not know it")));
+    }
+    if cli.nagios && !matches!(action, Action::Check | Action::Monitor) {
+        return Err(usage(format!("--nagios is for check and monitor, not for {action}")));
+    }
+    Ok(())
+}
+
+/// The nodes that are named, as the action needs one, several or none.
+fn nodes(cli: &Cli, action: Action) -> Result<Vec<NodeName>, Error> {
+    let usage = |why: String| Error::new(Kind::Usage, why);
+    let parse = |name: &String| {
+        NodeName::parse(name).map_err(|error| usage(format!("{name:?} is not a node: {error}")))
     };
-    match action {
-        Action::List | Action::Monitor if node.is_some() => {
+    let nodes = cli.nodes.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+    match (action, nodes.len()) {
+        (Action::List | Action::Monitor, 1..) => {
             Err(usage(format!("{action} is about the whole cluster and takes no node")))
         }
-        Action::Reset | Action::Off | Action::On | Action::Status if node.is_none() => {
+        (Action::Reset | Action::Off | Action::On | Action::Status, 0) => {
             Err(usage(format!("{action} needs the name of a node"))
                 .hint(format!("xen-fence {action} NODE")))
         }
-        Action::Reset
-        | Action::Off
-        | Action::On
-        | Action::Status
-        | Action::List
-        | Action::Monitor
-        | Action::Check => Ok(node),
+        (Action::Reset | Action::Off | Action::On | Action::Status, 2..) => {
+            Err(usage(format!("{action} takes one node, and nothing was begun"))
+                .hint(format!("xen-fence {action} NODE, for one after the other")))
+        }
+        (
+            Action::Reset
+            | Action::Off
+            | Action::On
+            | Action::Status
+            | Action::List
+            | Action::Monitor
+            | Action::Check,
+            _,
+        ) => Ok(nodes),
     }
 }
 
 fn say(cli: &Cli, carried: &Carried, begun: Moment, report: &Report) {
-    let Carried { request, answers, verdict } = carried;
+    let Carried { request, answers, verdict, .. } = carried;
     let total = begun.elapsed();
     if cli.json {
         report.answer(&json::of_verdict(request, verdict, answers, total).to_string());

@@ -85,7 +85,8 @@ fn call(word: &str, host: Option<&str>) -> Result<Call, Error> {
         })?),
         (_, None) => return Err(Error::new(Kind::Usage, format!("{word} needs a node"))),
     };
-    Ok(Call { action, node, confirmed_down: Vec::new(), wishes: wishes(&variable)? })
+    let wishes = wishes(&variable)?;
+    Ok(Call { action, node, nodes: Vec::new(), confirmed_down: Vec::new(), wishes })
 }
 
 fn unknown(why: &str) -> Error {

@@ -5,6 +5,7 @@
 
 mod command_line;
 mod descriptors;
+mod enroll;
 mod heartbeat;
 mod pacemaker;
 mod parameters;

@@ -1,9 +1,11 @@
 //! How the doors of the cluster managers speak: lines for a log, and one reason in one line.
 
+use super::pacemaker::in_pacemakers_words;
 use crate::call::Carried;
 use crate::course::Watch;
 use crate::error::Error;
 use crate::phase::{Phase, millis};
+use crate::rehearsal::Finding;
 use std::io::{self, Write};
 use std::time::Duration;
 use xen_fence_protocol::Level;
@@ -33,6 +35,15 @@ impl Voice {
         Self { name, place, verbose, again: None }
     }
 
+    /// What is said beside the reason. Pacemaker reads all that is on standard error, and would take one
+    /// attempt that timed out for the end of the call.
+    fn aside(&self, text: &str) -> String {
+        match self.place {
+            Place::Output => text.to_owned(),
+            Place::Errors => in_pacemakers_words(false, text),
+        }
+    }
+
     /// Says one line. Nobody may be there to hear it.
     pub(super) fn say(&self, text: &str) {
         let line = format!("{}: {}\n", self.name, in_one_line(text));
@@ -58,7 +69,7 @@ impl Watch for Voice {
     }
 
     fn retries(&mut self, error: &Error) {
-        let text = format!("trying again: {error}");
+        let text = self.aside(&format!("trying again: {error}"));
         if self.again.as_ref() != Some(&text) {
             self.say(&text);
             self.again = Some(text);
@@ -66,7 +77,7 @@ impl Watch for Voice {
     }
 
     fn warns(&mut self, text: &str) {
-        self.say(&format!("warning: {text}"));
+        self.say(&self.aside(&format!("warning: {text}")));
     }
 
     fn tells(&mut self, text: &str) {
@@ -90,7 +101,7 @@ pub(super) fn reason(carried: &Carried) -> String {
     let failures = verdict.findings.iter().filter(|finding| finding.level == Level::Fail);
     let mut said: Vec<String> = verdict.errors.iter().map(of_error).collect();
     if said.is_empty() {
-        said = failures.map(|finding| finding.text.clone()).collect();
+        said = failures.map(Finding::sentence).collect();
     }
     if said.is_empty() {
         said.clone_from(&verdict.lines);

@@ -51,6 +51,11 @@ impl KnownHosts {
         Ok(Self { path: path.to_owned(), text })
     }
 
+    /// Whether there is such a file.
+    pub(crate) const fn exists(&self) -> bool {
+        self.text.is_some()
+    }
+
     /// The file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -267,13 +272,20 @@ impl Pins {
     }
 
     fn compare(&self, offered: &PublicKey) -> String {
-        let kind = offered.kind();
+        format!("on the console of dom0, compare the fingerprint: {}", Self::shown_by(offered))
+    }
+
+    /// What shows the fingerprint of such a key on its own host.
+    pub(crate) fn shown_by(key: &PublicKey) -> String {
+        let kind = key.kind();
         let kind = kind.strip_prefix("ssh-").unwrap_or(kind);
         let kind = if kind.starts_with("ecdsa") { "ecdsa" } else { kind };
-        format!(
-            "on the console of dom0, compare the fingerprint: \
-             ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub"
-        )
+        format!("ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub")
+    }
+
+    /// Whether the file has nothing to say of the host, neither a key nor that one is revoked.
+    pub(crate) const fn know_nothing(&self) -> bool {
+        self.records.is_empty() && self.revoked.is_empty() && self.revoked_unread.is_empty()
     }
 
     /// The refusal for a host whose recorded keys are all of types that cannot be checked here.

@@ -189,6 +189,7 @@ mod tests {
 
     #[test]
     fn a_dead_address_costs_its_head_start() {
+        const { assert!(HEAD_START.as_millis() < 250) };
         let (answer, took) = run(&[1, 10], 50);
         assert_eq!(answer, Ok(10));
         assert!(took >= HEAD_START && took < HEAD_START * 2, "{took:?}");

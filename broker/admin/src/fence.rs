@@ -7,6 +7,7 @@
 use crate::output::{complain, say};
 use crate::root;
 use crate::{Ending, FenceAction};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -92,6 +93,16 @@ fn prepare(cluster: &str, node: &str, action: FenceAction) -> Result<(Identity, 
     Ok((Identity::of_root(cluster, login), request))
 }
 
+/// Whether what is printed goes nowhere: the other end of the pipe or terminal is gone, as when a
+/// connection was given up without a terminal, which sends no signal.
+fn is_unheard() -> bool {
+    let stdout = std::io::stdout();
+    let mut polled = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    let gone = PollFlags::POLLERR | PollFlags::POLLHUP;
+    poll(&mut polled, PollTimeout::ZERO).is_ok()
+        && polled.iter().any(|fd| fd.revents().is_some_and(|seen| seen.intersects(gone)))
+}
+
 /// Plays the agent. Only a line of the broker is believed, as an agent does.
 fn converse(stream: &UnixStream, request: &Request) -> Ending {
     let mut said = stream;
@@ -110,7 +121,10 @@ fn converse(stream: &UnixStream, request: &Request) -> Ending {
         };
         match reply.body {
             Body::Ready { node, power, .. } => {
-                say(format!("{node} is {power}"));
+                if !say(format!("{node} is {power}")) || is_unheard() {
+                    complain("nobody reads this any more: nothing was touched");
+                    return Ending::Unable;
+                }
                 // What is off here may run on another dom0, and nobody has asked there.
                 left_off = power == Power::Off && request.action() == Action::Reset;
                 let go = if left_off { ClientLine::GoOff } else { ClientLine::Go };
@@ -124,6 +138,12 @@ fn converse(stream: &UnixStream, request: &Request) -> Ending {
             )),
             Body::Fenced { node, how } => {
                 say(format!("{node} fenced ({how})"));
+                if how == How::Joined {
+                    say(
+                        "by a request of a moment ago: it was not killed again; --action off kills whatever \
+                         lives",
+                    );
+                }
                 if left_off {
                     // Root has no other dom0 to ask first: the broker need not wait for that.
                     let _unheard = tell(ClientLine::Look(request.id()));

@@ -15,8 +15,9 @@ use xen_fence_broker::hold::{HOLDS_DIR, Held, Holds, OnFence, Unreadable};
 use xen_fence_broker::lock::Lock;
 use xen_fence_broker::names::ClusterName;
 use xen_fence_broker::power_on::Starts;
-use xen_fence_broker::processes::ProcFs;
+use xen_fence_broker::processes::{ProcFs, Processes as _};
 use xen_fence_broker::serve::RUN_DIR;
+use xen_fence_broker::state::{Phase, State};
 
 /// A kill that is being decided or carried out is waited for this long.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -68,6 +69,13 @@ fn try_set(
     if is_about_to_start(&cluster, &node) {
         say(format_args!(
             "A power-on of {} is under way at this moment: look with `xl list` whether it came first.",
+            node.name()
+        ));
+    }
+    if is_being_proven(&cluster, &node) {
+        say(format_args!(
+            "A fence of {} that was there first still waits for the proof of its death. It kills \
+             nothing that is started now.",
             node.name()
         ));
     }
@@ -219,6 +227,13 @@ fn lock(cluster: &ClusterName) -> Option<Lock> {
 
 fn is_about_to_start(cluster: &ClusterName, node: &Node) -> bool {
     Starts::of(Path::new(RUN_DIR).join("starts"), cluster.clone()).has_plan_for(node, &ProcFs)
+}
+
+/// Whether a fence of the node still waits for its proof.
+fn is_being_proven(cluster: &ClusterName, node: &Node) -> bool {
+    let state = State::at(Path::new(RUN_DIR).join(format!("{cluster}.state"))).recall();
+    let last = state.fence_of(node.name());
+    last.is_some_and(|last| last.phase == Phase::Killing && ProcFs.lives(&last.broker()))
 }
 
 #[cfg(test)]

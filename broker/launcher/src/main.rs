@@ -25,6 +25,11 @@ const EXIT_NO_SUDO: u8 = 69;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = env::args_os().skip(1).collect();
+    if arguments == ["--version"] {
+        let version = concat!("xen-fence-launcher ", env!("CARGO_PKG_VERSION"));
+        let _ = writeln!(io::stdout(), "{version}");
+        return ExitCode::SUCCESS;
+    }
     let original = env::var_os("SSH_ORIGINAL_COMMAND");
     let connection = env::var_os("SSH_CONNECTION");
     match form::read(&arguments, original.as_deref(), connection.as_deref()) {

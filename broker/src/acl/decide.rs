@@ -2,7 +2,7 @@
 //!
 //! The only place that makes a [`Grant`]. It reads no file, no clock and no environment.
 
-use super::{Brake, Cluster, Node, Targets};
+use super::{Brake, Cluster, Node, OnLine, Targets};
 use crate::names::{Caller, Fingerprint};
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -30,6 +30,7 @@ pub struct Grant {
     nodes_may_kill: bool,
     brake: Option<Brake>,
     rule: String,
+    lines: Vec<usize>,
 }
 
 impl Grant {
@@ -81,6 +82,12 @@ impl Grant {
     pub fn rule(&self) -> &str {
         &self.rule
     }
+
+    /// The lines of the cluster's file that the rule is about; none for root.
+    #[must_use]
+    pub fn lines(&self) -> &[usize] {
+        &self.lines
+    }
 }
 
 /// Why a request is not carried out.
@@ -92,6 +99,9 @@ pub struct Refused {
     pub told: String,
     /// Why, with the rule, for the record; no guest hears it.
     pub recorded: String,
+    /// The lines of the cluster's file that the rule is about; none where it is that something is
+    /// not in the file.
+    pub lines: Vec<usize>,
 }
 
 /// Decides on one request: who asks, from where, what, of whom, in this order.
@@ -115,7 +125,7 @@ pub fn decide(
 /// cluster, and no key is asked for. What it needs is a node that the policy knows.
 pub fn decide_for_root(policy: &Cluster, login: NodeName, request: &Request) -> Decision {
     let rights = Rights::of_root(policy, login);
-    match rights.grant(policy, request, "root on dom0") {
+    match rights.grant(policy, request, "root on dom0", Vec::new()) {
         Ok(grant) => Decision::Permit(grant),
         Err(refused) => Decision::Refuse(refused),
     }
@@ -130,9 +140,10 @@ fn try_decide(
 ) -> Result<Grant, Refused> {
     let rights = Rights::of(policy, caller, key)?;
     rights.ask_from(policy, from)?;
-    let allowed_by = rights.may(policy, request.action())?;
-    let rule = format!("{}: {allowed_by}, {}", rights.file, rights.targets_rule());
-    rights.grant(policy, request, &rule)
+    let (allowed_by, line) = rights.may(policy, request.action())?;
+    let (targets_by, targets_line) = rights.targets_rule();
+    let rule = format!("{}: {allowed_by}, {targets_by}", rights.file);
+    rights.grant(policy, request, &rule, line.into_iter().chain([targets_line]).collect())
 }
 
 /// What the policy says of the one who asks.
@@ -140,10 +151,12 @@ struct Rights<'policy> {
     file: String,
     /// The caller's table in the file, such as `nodes.node1`.
     table: String,
+    /// The line that the table begins on.
+    line: usize,
     caller: Caller,
     asker: Option<&'policy Node>,
     actions: Vec<Action>,
-    from: Option<&'policy [IpNet]>,
+    from: Option<&'policy OnLine<Vec<IpNet>>>,
     targets: &'policy Targets,
 }
 
@@ -161,6 +174,7 @@ impl<'policy> Rights<'policy> {
                 "this host's policy does not know you with this key; perhaps the key was \
                  exchanged on one side only",
                 format!("{file}: {why}"),
+                Vec::new(),
             )
         };
         let (rights, keys) = match caller {
@@ -171,13 +185,14 @@ impl<'policy> Rights<'policy> {
                 let rights = Self {
                     file: file.clone(),
                     table: format!("nodes.{}", node.name()),
+                    line: node.line,
                     caller: Caller::Node(node.name().clone()),
                     asker: Some(node),
                     actions: policy.actions().iter().chain(always).copied().collect(),
-                    from: policy.from(),
+                    from: policy.from.as_ref(),
                     targets: node.targets(),
                 };
-                (rights, node.keys())
+                (rights, &node.keys)
             }
             Caller::Operator(name) => {
                 let operator = policy
@@ -186,21 +201,23 @@ impl<'policy> Rights<'policy> {
                 let rights = Self {
                     file: file.clone(),
                     table: format!("operators.{}", operator.name()),
+                    line: operator.line,
                     caller: Caller::Operator(operator.name().clone()),
                     asker: None,
                     actions: operator.actions().to_vec(),
-                    from: operator.from(),
+                    from: operator.from.as_ref(),
                     targets: operator.targets(),
                 };
-                (rights, operator.keys())
+                (rights, &operator.keys)
             }
             Caller::Root(_) => return Err(refuse("root asks through no key".to_owned())),
         };
         let Some(key) = key else { return Err(refuse("no key was named".to_owned())) };
-        if keys.iter().any(|known| known.fingerprint() == *key) {
+        if keys.value.iter().any(|known| known.fingerprint() == *key) {
             Ok(rights)
         } else {
-            Err(refuse(format!("{}.keys does not hold {key}", rights.table)))
+            let refused = refuse(format!("{}.keys does not hold {key}", rights.table));
+            Err(Refused { lines: vec![keys.line], ..refused })
         }
     }
 
@@ -209,6 +226,7 @@ impl<'policy> Rights<'policy> {
         Self {
             file: format!("clusters.d/{}.toml", policy.name()),
             table: "root".to_owned(),
+            line: 0,
             caller: Caller::Root(login),
             asker: None,
             actions: Action::ALL.to_vec(),
@@ -217,7 +235,13 @@ impl<'policy> Rights<'policy> {
         }
     }
 
-    fn grant(self, policy: &Cluster, request: &Request, rule: &str) -> Result<Grant, Refused> {
+    fn grant(
+        self,
+        policy: &Cluster,
+        request: &Request,
+        rule: &str,
+        lines: Vec<usize>,
+    ) -> Result<Grant, Refused> {
         Ok(Grant {
             action: request.action(),
             targets: self.targets(policy, request)?,
@@ -227,12 +251,13 @@ impl<'policy> Rights<'policy> {
             nodes_may_kill: policy.actions().iter().any(|action| action.kills()),
             brake: policy.brake(),
             rule: rule.to_owned(),
+            lines,
         })
     }
 
     /// Whether the caller may ask from there.
     fn ask_from(&self, policy: &Cluster, from: Option<IpAddr>) -> Result<(), Refused> {
-        let Some(nets) = self.from else { return Ok(()) };
+        let Some(OnLine { line, value: nets }) = self.from else { return Ok(()) };
         // A listener of both families shows IPv4 callers as ::ffff:192.168.2.11.
         let from = from.map(|address| address.to_canonical());
         if from.is_some_and(|address| nets.iter().any(|net| net.contains(&address))) {
@@ -250,14 +275,15 @@ impl<'policy> Rights<'policy> {
             Refusal::Source,
             "this host's policy does not let you ask from your address",
             format!("clusters.d/{}.toml: {key} {place}", policy.name()),
+            vec![*line],
         ))
     }
 
     /// Whether the caller may do this at all, and by which rule.
-    fn may(&self, policy: &Cluster, action: Action) -> Result<String, Refused> {
+    fn may(&self, policy: &Cluster, action: Action) -> Result<(String, Option<usize>), Refused> {
         let (key, line) = match &self.caller {
             Caller::Node(_) if is_always_allowed(action) => {
-                return Ok(format!("{action} is always allowed to nodes"));
+                return Ok((format!("{action} is always allowed to nodes"), None));
             }
             Caller::Node(_) => ("actions".to_owned(), policy.actions.line),
             Caller::Operator(name) | Caller::Root(name) => (
@@ -266,7 +292,7 @@ impl<'policy> Rights<'policy> {
             ),
         };
         if self.actions.contains(&action) {
-            return Ok(format!("{key} (line {line})"));
+            return Ok((format!("{key} (line {line})"), Some(line)));
         }
         let granted: Vec<_> = self.actions.iter().map(|action| action.word()).collect();
         Err(Refused::new(
@@ -276,6 +302,7 @@ impl<'policy> Rights<'policy> {
                 granted.join(", ")
             ),
             format!("{}: {key} (line {line}) does not list {action}", self.file),
+            vec![line],
         ))
     }
 
@@ -291,39 +318,43 @@ impl<'policy> Rights<'policy> {
         };
         // One answer for a node that nobody has, one that another cluster has, one that the caller
         // may not touch, and dom0: a guest learns nothing of others.
-        let refuse = |why: String| {
+        let refuse = |why: String, lines: Vec<usize>| {
             Refused::new(
                 Refusal::NotYours,
                 "no node of that name is among your targets on this host",
                 format!("{}: {why}", self.file),
+                lines,
             )
         };
-        let node = policy.node(name).ok_or_else(|| refuse(format!("there is no nodes.{name}")))?;
+        let unknown = || refuse(format!("there is no nodes.{name}"), Vec::new());
+        let node = policy.node(name).ok_or_else(unknown)?;
         if !self.targets.include(node.name()) {
-            return Err(refuse(format!("{} does not hold {}", self.targets_rule(), node.name())));
+            let (rule, line) = self.targets_rule();
+            return Err(refuse(format!("{rule} does not hold {}", node.name()), vec![line]));
         }
         if request.action() == Action::On && node.config().is_none() {
             return Err(Refused::new(
                 Refusal::NotGranted,
                 &format!("this host's policy names no configuration to start {name} from"),
                 format!("{}: nodes.{} has no config", self.file, node.name()),
+                vec![node.line],
             ));
         }
         Ok(vec![node.clone()])
     }
 
-    /// What in the file says which nodes the caller may act on.
-    fn targets_rule(&self) -> String {
+    /// What in the file says which nodes the caller may act on, and on which line.
+    fn targets_rule(&self) -> (String, usize) {
         match self.targets {
-            Targets::Default => format!("{}: targets by default", self.table),
-            Targets::Named { line, .. } => format!("{}.targets (line {line})", self.table),
+            Targets::Default => (format!("{}: targets by default", self.table), self.line),
+            Targets::Named { line, .. } => (format!("{}.targets (line {line})", self.table), *line),
         }
     }
 }
 
 impl Refused {
-    fn new(reason: Refusal, told: &str, recorded: String) -> Self {
-        Self { reason, told: told.to_owned(), recorded }
+    fn new(reason: Refusal, told: &str, recorded: String, lines: Vec<usize>) -> Self {
+        Self { reason, told: told.to_owned(), recorded, lines }
     }
 }
 

@@ -5,7 +5,7 @@
 
 mod values;
 
-use super::{Cluster, Granted, Node, Operator, PolicyError, Targets};
+use super::{Cluster, Node, OnLine, Operator, PolicyError, Targets};
 use crate::names::{ClusterName, DomainName};
 use crate::secure_file;
 use serde::Deserialize;
@@ -163,6 +163,7 @@ fn node(
     let targets = reader.targets(raw.targets.as_ref(), names);
     Some(Node {
         name: name?,
+        line: reader.line(at.span()),
         domain: domain?,
         uuid: uuid?,
         config: config?,
@@ -189,7 +190,14 @@ fn operator(
     let from = optional(raw.from.as_ref(), |list| reader.sources(list));
     let keys = reader.keys(at, raw.keys.as_ref());
     let targets = reader.targets(raw.targets.as_ref(), names);
-    Some(Operator { name: name?, actions: actions?, from: from?, keys: keys?, targets: targets? })
+    Some(Operator {
+        name: name?,
+        line: reader.line(at.span()),
+        actions: actions?,
+        from: from?,
+        keys: keys?,
+        targets: targets?,
+    })
 }
 
 /// The nodes' names; on the way, that no two of nodes and operators are the same but for case.

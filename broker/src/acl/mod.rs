@@ -25,8 +25,8 @@ pub const CLUSTERS_DIR: &str = "/etc/xen-fence/clusters.d";
 #[derive(Clone, Debug)]
 pub struct Cluster {
     name: ClusterName,
-    actions: Granted,
-    from: Option<Vec<IpNet>>,
+    actions: OnLine<Vec<Action>>,
+    from: Option<OnLine<Vec<IpNet>>>,
     brake: Option<Brake>,
     nodes: Vec<Node>,
     operators: Vec<Operator>,
@@ -48,13 +48,13 @@ impl Cluster {
     /// What its nodes may do to their targets, beside list, monitor and check.
     #[must_use]
     pub fn actions(&self) -> &[Action] {
-        &self.actions.actions
+        &self.actions.value
     }
 
     /// Where its nodes may ask from; none means from anywhere.
     #[must_use]
     pub fn from(&self) -> Option<&[IpNet]> {
-        self.from.as_deref()
+        self.from.as_ref().map(|from| from.value.as_slice())
     }
 
     /// When a node is left off after a reset.
@@ -92,10 +92,11 @@ impl Cluster {
 #[derive(Clone, Debug)]
 pub struct Node {
     name: NodeName,
+    line: usize,
     domain: DomainName,
     uuid: Uuid,
     config: Option<PathBuf>,
-    keys: Vec<PublicKey>,
+    keys: OnLine<Vec<PublicKey>>,
     targets: Targets,
 }
 
@@ -127,7 +128,7 @@ impl Node {
     /// The keys that speak for it: one, or two while they are rotated.
     #[must_use]
     pub fn keys(&self) -> &[PublicKey] {
-        &self.keys
+        &self.keys.value
     }
 
     /// The nodes that it may act on.
@@ -141,9 +142,10 @@ impl Node {
 #[derive(Clone, Debug)]
 pub struct Operator {
     name: NodeName,
-    actions: Granted,
-    from: Option<Vec<IpNet>>,
-    keys: Vec<PublicKey>,
+    line: usize,
+    actions: OnLine<Vec<Action>>,
+    from: Option<OnLine<Vec<IpNet>>>,
+    keys: OnLine<Vec<PublicKey>>,
     targets: Targets,
 }
 
@@ -157,19 +159,19 @@ impl Operator {
     /// All that it may do: nothing is granted to an operator that its `actions` do not list.
     #[must_use]
     pub fn actions(&self) -> &[Action] {
-        &self.actions.actions
+        &self.actions.value
     }
 
     /// Where it may ask from; none means from anywhere.
     #[must_use]
     pub fn from(&self) -> Option<&[IpNet]> {
-        self.from.as_deref()
+        self.from.as_ref().map(|from| from.value.as_slice())
     }
 
     /// The keys that speak for it.
     #[must_use]
     pub fn keys(&self) -> &[PublicKey] {
-        &self.keys
+        &self.keys.value
     }
 
     /// The nodes that it may act on.
@@ -204,11 +206,11 @@ impl Targets {
     }
 }
 
-/// An `actions` key: what it grants, and the line that a grant names as its rule.
+/// A value of the file, and the line that a decision names as its rule.
 #[derive(Clone, Debug)]
-struct Granted {
+struct OnLine<T> {
     line: usize,
-    actions: Vec<Action>,
+    value: T,
 }
 
 /// Beyond so many resets of one node within the window, it is killed but left off.

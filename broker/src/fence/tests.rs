@@ -5,7 +5,7 @@ mod world;
 
 use super::*;
 use crate::target::tests::{UUID, node, row};
-use world::{MS, Scene, World, failed, fence, grant, hang, process};
+use world::{MS, Scene, World, failed, fence, fence_before, grant, hang, process};
 use xen_fence_protocol::Power;
 
 #[test]
@@ -15,6 +15,11 @@ fn a_domain_that_dies_at_once_is_fenced_at_once() {
     assert_eq!((ended, scene.harmless, scene.again), (Ok(How::Killed), 1, 0));
     assert_eq!(*world.destroyed.borrow(), [5]);
     assert!(took < 200, "{took}");
+    let steps: Vec<&str> = scene.steps.iter().map(|(step, _)| *step).collect();
+    assert_eq!(steps, ["destroyed", "proven"]);
+    let evidence = "no row has its UUID, of 1 that are listed; no xl process could bring it back; \
+                    writers: 0";
+    assert_eq!(scene.steps[1].1, evidence);
 }
 
 #[test]
@@ -271,6 +276,32 @@ fn absence_under_a_toolstack_that_restarts_by_itself_is_no_proof() {
     assert_eq!(fence(&world).0.unwrap_err().failure, Failure::Dying);
     let world = World { restarts_by_itself: true, ..World::running() };
     assert_eq!(fence(&world).0, Ok(How::Killed));
+}
+
+/// Root holds the node while its corpse stays, and starts it by hand; or the go is of long ago.
+#[test]
+fn what_has_come_since_is_killed_only_if_that_is_still_wanted() {
+    let world = || {
+        World::running().on_destroy(|world, domid| {
+            if domid == 5 {
+                world.make_corpse(domid);
+                world.later(MS(4_000), |world| world.add(6));
+                world.later(MS(5_000), |world| world.remove(5));
+            } else {
+                world.remove(domid);
+            }
+            Ok(())
+        })
+    };
+    let wanted = world();
+    assert_eq!(fence(&wanted).0, Ok(How::Killed));
+    assert_eq!(*wanted.destroyed.borrow(), [5, 6]);
+    let held = world();
+    let scene = Scene { forbids: Some("root holds it"), ..Scene::default() };
+    let not = fence_before(&held, scene).0.unwrap_err();
+    assert_eq!(not.failure, Failure::Alive);
+    assert!(not.told.contains("lives again as domain 6") && not.told.contains("root holds it"));
+    assert_eq!(*held.destroyed.borrow(), [5]);
 }
 
 /// What a sight says to somebody who only asks: nothing is off that could write or come back.

@@ -4,7 +4,9 @@
 //! Brokers write one after the other, by a flock(2) on the file itself. The file may have been
 //! renamed while a broker waited for that, so each looks again once it has it.
 
+use super::record::LONGEST_LINE;
 use crate::lock::make_private_dir;
+use nix::fcntl::OFlag;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -13,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use xen_fence_protocol::RECORD;
 
-/// The previous line is looked for in this much of a file's end; no record is longer.
-const TAIL: u64 = 64 * 1024;
+/// The previous line is looked for in this much of a file's end, and its own end before it.
+const TAIL: u64 = LONGEST_LINE as u64 + 1024;
 
 /// The file that is written, locked.
 pub(super) struct Current {
@@ -56,7 +58,7 @@ impl Current {
             return Ok(Tail { bytes: tail(&mut self.file)?, here: true });
         }
         let bytes = match old_files(&self.path)?.pop() {
-            Some((_, last)) => tail(&mut read_only(&last)?)?,
+            Some((_, last)) => tail(&mut open_to_read(&last)?)?,
             None => Vec::new(),
         };
         Ok(Tail { bytes, here: false })
@@ -93,14 +95,35 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     if let Some(dir) = path.parent() {
         make_private_dir(dir)?;
     }
-    OpenOptions::new()
-        .read(true)
-        .append(true)
-        .create(true)
-        .mode(0o600)
-        .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
-        .open(path)
+    regular(
+        OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .custom_flags(UNHELD.bits())
+            .open(path)?,
+    )
 }
+
+/// Opens a file of a journal to read it: no link is followed, and nothing is waited for.
+///
+/// # Errors
+/// If it is not there, or is no file of a journal: a link, a pipe, a device, a directory.
+pub fn open_to_read(path: &Path) -> io::Result<File> {
+    regular(OpenOptions::new().read(true).custom_flags(UNHELD.bits()).open(path)?)
+}
+
+/// A record that goes into a pipe or a device is on no disk.
+fn regular(file: File) -> io::Result<File> {
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
+}
+
+/// How files are opened: no link is followed, and a pipe without another end holds nobody up.
+const UNHELD: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_NONBLOCK);
 
 /// The older files of the journal at this path, with their numbers, the oldest first.
 ///
@@ -130,10 +153,6 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(ending);
     PathBuf::from(name)
-}
-
-fn read_only(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits()).open(path)
 }
 
 /// Brokers of one cluster write one after the other, each for a moment.
@@ -171,5 +190,5 @@ fn tail(file: &mut File) -> io::Result<Vec<u8>> {
 }
 
 fn sync_dir(path: &Path) -> io::Result<()> {
-    read_only(path.parent().unwrap_or(Path::new("/")))?.sync_all()
+    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
 }

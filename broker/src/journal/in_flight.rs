@@ -26,7 +26,6 @@ pub enum Doing {
 
 /// An intent whose end is not on record.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct InFlight {
     /// The number of the intent's record.
     pub n: u64,
@@ -140,6 +139,7 @@ impl InFlight {
             up_ms: by.up_ms,
             event: Some(Event::Closed),
             cluster: by.cluster.clone(),
+            version: by.version.clone(),
             request: Some(self.request.clone()),
             caller: self.caller.clone(),
             action: Some(self.action.clone()),
@@ -176,7 +176,14 @@ pub(super) fn behind(mut open: Vec<InFlight>, record: &Record) -> Vec<InFlight> 
         }
         Some(Event::Start) => open.retain(|one| !one.is_carried_on_by(record)),
         Some(Event::Closed) => open.retain(|one| Some(one.n) != record.closes),
-        Some(Event::Answer | Event::Rehearsal | Event::Refused | Event::Note | Event::Summary)
+        Some(
+            Event::Answer
+            | Event::Rehearsal
+            | Event::Refused
+            | Event::Note
+            | Event::Summary
+            | Event::Later,
+        )
         | None => {}
     }
     open

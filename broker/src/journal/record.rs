@@ -1,6 +1,9 @@
 //! The lines of a journal: what a record holds, and the hash that chains it to the next.
 //!
-//! Fields are only ever added: lines that an older broker wrote are read for years.
+//! Fields are only ever added. Lines of an older broker are read for years; and what an older broker
+//! does not know in a line of a newer one, after a downgrade say, it passes over: it would else take
+//! the number of the next record, and what is in flight, from a line further back. No field is lost
+//! by that, since a line is never written again, and its hash covers all of it.
 
 use super::in_flight::InFlight;
 use serde::{Deserialize, Serialize};
@@ -29,11 +32,39 @@ pub enum Event {
     Closed,
     /// So many more of one kind were counted and not stored.
     Summary,
+    /// Something that only a later broker knows. This one writes none.
+    #[serde(other)]
+    Later,
 }
 
-/// One record. Absent fields do not apply or were not known.
+/// What the policy said to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decided {
+    /// It allowed it; what came of it is the result.
+    Permit,
+    /// It did not, or could not be read.
+    Refuse,
+}
+
+/// A step of a request: how long it took, and what was seen in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Its name.
+    pub step: String,
+    /// How many microseconds it took, from the end of the step before it, or from the broker's start.
+    pub us: u64,
+    /// What was seen, in a sentence for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<String>,
+}
+
+/// No line of a journal is longer, its newline included.
+pub const LONGEST_LINE: usize = 60 << 10;
+
+/// One record. Absent fields do not apply or were not known; without those that are in every record
+/// since the first, a line is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
 pub struct Record {
     /// Its number in this journal, counted from 1 and on over its files.
     pub n: u64,
@@ -48,10 +79,16 @@ pub struct Record {
     pub event: Option<Event>,
     /// The cluster.
     pub cluster: String,
+    /// The version of the broker that wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
     /// The request's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<String>,
-    /// `node NAME` or `operator NAME`.
+    /// The account of dom0 by which the caller came, as sudo vouches for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// `node NAME`, `operator NAME` or `root NAME`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub caller: Option<String>,
     /// The fingerprint of the caller's key.
@@ -75,6 +112,12 @@ pub struct Record {
     /// The domid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub domid: Option<u32>,
+    /// What the policy said; absent until it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decided>,
+    /// The rule behind that: file, key and line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<String>,
     /// A word or two for programs: a refusal's reason, `fenced killed`, `started created`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
@@ -84,10 +127,9 @@ pub struct Record {
     /// Milliseconds since the request was read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub took_ms: Option<u64>,
-    /// Where the broker's time went, in an outcome: each step with the microseconds from the
-    /// broker's start to the step's end.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub phases: Vec<(String, u64)>,
+    /// What the broker did so far for this request, and what it saw.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steps: Vec<Step>,
     /// The process number of the broker that wrote it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pid: Option<i32>,
@@ -104,7 +146,7 @@ pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub more: Option<u64>,
     /// What is in flight behind this record, so that the last line alone tells it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open: Vec<InFlight>,
     /// SHA-256 of the line before, in hexadecimal, also where that is the last of an older file;
     /// empty in the first.

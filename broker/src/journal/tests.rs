@@ -4,6 +4,8 @@ use super::*;
 use std::fs::OpenOptions;
 use std::io::Write;
 
+const OTHER: &str = "0b007000-0000-4000-8000-000000000000";
+
 fn record(text: &str) -> Record {
     let event = Some(Event::Note);
     Record {
@@ -94,6 +96,80 @@ fn a_line_of_a_broker_that_knew_fewer_fields_is_read() {
     write(&path, record("next"), &[]);
     assert_eq!(read(&path)[1].n, 42);
     assert_eq!(read(&path)[1].prev, hash(old.as_bytes()));
+}
+
+/// After a downgrade: the number goes on, and nothing is closed that a later broker has closed.
+#[test]
+fn a_line_of_a_later_broker_is_read_as_far_as_it_is_known() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("alpha.jsonl");
+    write(&path, intent(12, "dead"), &[12]);
+    let prev = hash(std::fs::read_to_string(&path).unwrap().trim_end().as_bytes());
+    let later = format!(
+        r#"{{"n":2,"time":"t","boot":"this","up_ms":5,"event":"undone","cluster":"alpha","moon":{{"full":true}},"steps":[{{"step":"x","us":1,"by":"y"}}],"prev":"{prev}"}}"#
+    );
+    OpenOptions::new().append(true).open(&path).unwrap().write_all(later.as_bytes()).unwrap();
+    let written = write(&path, record("next"), &[]);
+    assert_eq!(written.len(), 1, "{written:?}");
+    assert_eq!((written[0].record.n, &written[0].record.prev), (3, &hash(later.as_bytes())));
+    assert_eq!(read(&path)[1].event, Some(Event::Later));
+    // What lacks what every record has is none: neither its number nor what is in flight counts.
+    for short in
+        ["{}", r#"{"n":9}"#, r#"{"n":9,"time":"t","boot":"b","up_ms":1,"cluster":"alpha"}"#]
+    {
+        assert!(serde_json::from_str::<Record>(short).is_err(), "{short}");
+    }
+}
+
+#[test]
+fn the_longest_record_fits_into_what_is_read_of_a_files_end() {
+    let name = "n".repeat(64);
+    let open: Vec<InFlight> = (0..64)
+        .map(|n| InFlight {
+            n: u64::MAX - n,
+            time: "2026-11-21T09:54:16.880Z".to_owned(),
+            boot: OTHER.to_owned(),
+            pid: i32::MAX,
+            started: u64::MAX,
+            request: "f".repeat(32),
+            caller: Some(format!("operator {name}")),
+            action: "brake clear".to_owned(),
+            node: Some(name.clone()),
+            doing: Doing::PowerOn,
+        })
+        .collect();
+    let text = xen_fence_protocol::Text::escaped(&"\"".repeat(5000)).as_str().to_owned();
+    let step =
+        Step { step: "destroyed".to_owned(), us: u64::MAX, evidence: Some("\"".repeat(306)) };
+    let longest = Record {
+        open,
+        steps: vec![step; 24],
+        text: Some(text.clone()),
+        rule: Some(text),
+        domain: Some(name.clone()),
+        ..intent(12, &name)
+    };
+    let length = serde_json::to_vec(&longest).unwrap().len();
+    assert!(length < LONGEST_LINE - 4096, "{length}");
+}
+
+#[test]
+fn a_pipe_or_a_device_in_its_place_takes_no_record_and_holds_nobody_up() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("alpha.jsonl");
+    for place in ["alpha.jsonl", "alpha.jsonl.3"] {
+        let pipe = dir.path().join(place);
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let begun = std::time::Instant::now();
+        let error = Journal::at(path.clone()).append(record("x")).unwrap_err();
+        assert!(error.ends_with("cannot be written: it is not a regular file"), "{error}");
+        assert!(begun.elapsed() < RECORD, "it waited");
+        std::fs::remove_file(pipe).unwrap();
+    }
+    std::fs::remove_file(&path).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", &path).unwrap();
+    let error = Journal::at(path).append(record("x")).unwrap_err();
+    assert!(error.contains("cannot be written: "), "{error}");
 }
 
 #[test]

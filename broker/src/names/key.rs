@@ -100,6 +100,22 @@ impl PublicKey {
         Fingerprint(format!("SHA256:{}", STANDARD_NO_PAD.encode(digest)))
     }
 
+    /// How long the modulus of an RSA key is; none for other types, whose length is fixed.
+    #[must_use]
+    pub fn rsa_bits(&self) -> Option<usize> {
+        if self.kind.name != "ssh-rsa" {
+            return None;
+        }
+        let (_name, rest) = take_string(&self.blob)?;
+        let (_exponent, rest) = take_string(rest)?;
+        let (modulus, _) = take_string(rest)?;
+        // A number that would look negative has a zero byte before it (RFC 4251, section 5).
+        let at = modulus.iter().position(|byte| *byte != 0)?;
+        let (first, more) = modulus.get(at..)?.split_first()?;
+        let of_first = usize::try_from(u8::BITS.saturating_sub(first.leading_zeros())).ok()?;
+        Some(more.len().saturating_mul(8).saturating_add(of_first))
+    }
+
     /// Type and base64, made anew from the parsed parts: safe to write into a key file.
     #[must_use]
     pub fn type_and_base64(&self) -> String {
@@ -179,6 +195,22 @@ mod tests {
             let bare = format!("{} {}", words.next().unwrap(), words.next().unwrap());
             assert_eq!(key.type_and_base64(), bare, "without the comment");
         }
+    }
+
+    #[test]
+    fn the_length_of_an_rsa_key_is_that_of_its_modulus() {
+        let key = |modulus: &[u8]| {
+            let strings = [&b"ssh-rsa"[..], &[1, 0, 1], modulus];
+            let length = |it: &[u8]| u32::try_from(it.len()).unwrap().to_be_bytes();
+            let blob: Vec<u8> =
+                strings.iter().flat_map(|it| [&length(it)[..], *it].concat()).collect();
+            PublicKey::parse(&format!("ssh-rsa {}", STANDARD.encode(blob))).unwrap()
+        };
+        assert_eq!(key(&[&[0, 0x80][..], &[7; 127]].concat()).rsa_bits(), Some(1024));
+        assert_eq!(key(&[0x7f, 0xff]).rsa_bits(), Some(15));
+        let line =
+            "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIBM1MWVx/aXNCQ/9eGUMx0a5n9T6hbPWJvjw1TBT8tDN";
+        assert_eq!(PublicKey::parse(line).unwrap().rsa_bits(), None);
     }
 
     #[test]

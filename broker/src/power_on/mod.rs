@@ -16,7 +16,7 @@ pub use plan::{Planned, Starts};
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
-use xen_fence_protocol::{POWER_ON, RequestId, StartedHow};
+use xen_fence_protocol::{NodeName, POWER_ON, RequestId, StartedHow};
 
 /// The environment of a hand-made `xl create`: a login of root.
 const ENVIRONMENT: [(&str, &str); 6] = [
@@ -54,6 +54,7 @@ enum NotCreated {
 }
 
 /// Where the toolstack's create stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Creating {
     /// Still under way.
     Going,
@@ -144,17 +145,18 @@ impl PowerOn<'_> {
         if let Ok(Some(held)) = self.holds.of_node(self.node.name()) {
             return Err(NotCreated::Stopped(held.told(self.cluster)));
         }
-        self.planned.begins();
+        self.planned.begins(self.host.clock);
         match systemd::start(self, command) {
             Some(unit) => Ok(Box::new(unit)),
             None => Ok(Box::new(own::start(self, command).map_err(NotCreated::Failed)?)),
         }
     }
+}
 
-    /// A name for the unit or the cgroup: one for each node, so that none pile up.
-    fn group(&self) -> String {
-        format!("start-{}-{}", self.cluster, self.node.name().lower())
-    }
+/// A name for the unit or the cgroup: one for each node, so that none pile up. No cluster's name has
+/// a dot in it, so no two nodes share one.
+fn group(cluster: &ClusterName, node: &NodeName) -> String {
+    format!("start-{cluster}.{}", node.lower())
 }
 
 /// The first lines of what the toolstack wrote, as one: libxl cleans up after its first error, and says
@@ -169,6 +171,15 @@ fn first_words(output: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_two_nodes_share_a_group() {
+        let of = |cluster: &str, node: &str| {
+            group(&ClusterName::parse(cluster).unwrap(), &NodeName::parse(node).unwrap())
+        };
+        assert_eq!(of("alpha", "Node2"), "start-alpha.node2");
+        assert_ne!(of("a-b", "c"), of("a", "b-c"));
+    }
 
     #[test]
     fn the_cause_is_what_the_toolstack_said_first() {

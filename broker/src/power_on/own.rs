@@ -1,6 +1,6 @@
 //! Power-on without systemd: a session and a cgroup of its own.
 
-use super::{Creating, ENVIRONMENT, PowerOn, Starter};
+use super::{Creating, ENVIRONMENT, PowerOn, Starter, group};
 use crate::{detach, sys};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
@@ -37,7 +37,8 @@ pub(super) fn start(power_on: &PowerOn<'_>, command: &[String]) -> Result<Own, S
     // A child is born into its parent's cgroup: the broker goes there for that moment, so that
     // nothing which the toolstack starts can be anywhere else. Where no cgroup can be made the
     // domain starts in the broker's.
-    let entered = detach::enter_group(&format!("xen-fence/{}", power_on.group()));
+    let group = group(power_on.cluster, power_on.node.name());
+    let entered = detach::enter_group(&format!("xen-fence/{group}"));
     let child = sys::begin_afresh(&mut command).spawn();
     if entered.is_ok() {
         let _back = detach::enter_own_group();

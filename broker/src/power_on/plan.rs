@@ -36,9 +36,9 @@ pub struct Starts {
 struct Token {
     /// The broker that planned it, and its start.
     broker: (i32, u64),
-    /// The create was about to begin, or later than that.
+    /// When the create was about to begin, in milliseconds since boot, if it was.
     #[serde(default)]
-    begun: bool,
+    begun_ms: Option<u64>,
     /// systemd's transient unit.
     unit: Option<String>,
     /// Leader of the session in which the toolstack runs, and its start.
@@ -62,8 +62,7 @@ impl Starts {
     /// off must not be begun.
     pub fn plan(&self, node: &Node, request: RequestId) -> Result<Planned, String> {
         let token = self.dir.join(format!("{}{request}", self.prefix(node)));
-        let pid = i32::try_from(std::process::id()).unwrap_or(0);
-        let planned = Token { broker: (pid, start_of(pid).unwrap_or(0)), ..Token::default() };
+        let planned = Token { broker: this_process(), ..Token::default() };
         crate::lock::make_private_dir(&self.dir)
             .and_then(|()| planned.write(&token))
             .map_err(|error| format!("{} cannot be written: {error}", token.display()))?;
@@ -87,33 +86,57 @@ impl Starts {
     /// Whether a power-on of the node is planned or under way; where nobody can tell, it is.
     #[must_use]
     pub fn has_plan_for(&self, node: &Node, processes: &dyn Processes) -> bool {
-        let lives =
-            |(pid, started)| processes.lives(&Process { pid, started, what: String::new() });
-        self.tokens(node).map_or(true, |tokens| {
-            // A unit speaks for itself: its create is an xl process that the sight shows.
-            let is_planned = |token: Token| lives(token.broker) || token.leader.is_some_and(lives);
-            tokens.iter().map(|path| Token::read(path)).any(is_planned)
+        self.planned(node, processes).map_or(true, |requests| !requests.is_empty())
+    }
+
+    /// The requests by which a power-on of the node is planned or under way.
+    ///
+    /// # Errors
+    /// If nobody can tell.
+    pub fn planned(&self, node: &Node, processes: &dyn Processes) -> std::io::Result<Vec<String>> {
+        // A unit speaks for itself: its create is an xl process that the sight shows.
+        self.requests(node, |token| {
+            token.is_its_brokers(processes) || token.is_carried_out(processes)
         })
     }
 
-    /// Whether a power-on of the node has begun, so that a domain of it that lives may be its.
-    #[must_use]
-    pub fn has_begun_for(&self, node: &Node, processes: &dyn Processes) -> bool {
-        let lives =
-            |(pid, started)| processes.lives(&Process { pid, started, what: String::new() });
-        self.tokens(node).map_or(true, |tokens| {
-            let begun = |token: Token| {
-                token.leader.is_some_and(lives) || (token.begun && lives(token.broker))
-            };
-            tokens.iter().map(|path| Token::read(path)).any(begun)
+    /// The requests by which a power-on of the node has begun and goes on, so that a domain of it that
+    /// lives may be theirs.
+    ///
+    /// # Errors
+    /// If nobody can tell.
+    pub fn begun(&self, node: &Node, processes: &dyn Processes) -> std::io::Result<Vec<String>> {
+        self.requests(node, |token| {
+            let begun = token.begun_ms.is_some() && token.is_its_brokers(processes);
+            begun || token.is_carried_out(processes)
         })
+    }
+
+    /// Whether a broker that is gone has asked systemd for a power-on, which may be yet to begin.
+    ///
+    /// # Errors
+    /// If nobody can tell.
+    pub fn has_orphan_for(&self, node: &Node, processes: &dyn Processes) -> std::io::Result<bool> {
+        let orphan = |token: &Token| token.unit.is_some() && !token.is_its_brokers(processes);
+        Ok(!self.requests(node, orphan)?.is_empty())
+    }
+
+    fn requests(
+        &self,
+        node: &Node,
+        wanted: impl Fn(&Token) -> bool,
+    ) -> std::io::Result<Vec<String>> {
+        let mut tokens = self.tokens(node)?;
+        tokens.retain(|path| wanted(&Token::read(path)));
+        let request = |path: &PathBuf| self.behind_prefix(node, path).map(str::to_owned);
+        Ok(tokens.iter().filter_map(request).collect())
     }
 
     /// Whether the power-on by this request has begun, by its token: a broker that was killed has left
     /// it, and nobody takes it away but who kills the node again.
     #[must_use]
     pub fn was_cut_short(&self, node: &Node, request: &str) -> bool {
-        Token::read(&self.dir.join(format!("{}{request}", self.prefix(node)))).begun
+        Token::read(&self.dir.join(format!("{}{request}", self.prefix(node)))).begun_ms.is_some()
     }
 
     /// Calls off every power-on of the node, planned or under way, and kills what carries it out;
@@ -143,10 +166,8 @@ impl Starts {
             if let Some(unit) = token.unit {
                 systemd::kill(&unit);
             }
-            if let Some((pid, started)) = token.leader
-                && host.processes.lives(&Process { pid, started, what: String::new() })
-            {
-                own::kill(pid);
+            if let Some(leader) = token.leader.filter(|leader| lives(*leader, host.processes)) {
+                own::kill(leader.0);
             }
         }
         for path in beside {
@@ -205,6 +226,16 @@ impl Starts {
 }
 
 impl Token {
+    /// Whether the broker that planned it is still there.
+    fn is_its_brokers(&self, processes: &dyn Processes) -> bool {
+        lives(self.broker, processes)
+    }
+
+    /// Whether the toolstack is still at it, without systemd.
+    fn is_carried_out(&self, processes: &dyn Processes) -> bool {
+        self.leader.is_some_and(|leader| lives(leader, processes))
+    }
+
     fn read(path: &Path) -> Self {
         let text = fs::read(path).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
@@ -217,8 +248,15 @@ impl Token {
 
 impl Planned {
     /// Puts down that the create is about to begin. Without it a retry fails, and kills nobody.
-    pub(super) fn begins(&self) {
-        let _lost = Token { begun: true, ..Token::read(&self.token) }.write(&self.token);
+    pub(super) fn begins(&self, clock: &dyn Clock) {
+        let begun_ms = Some(clock.now().millis());
+        let _lost = Token { begun_ms, ..Token::read(&self.token) }.write(&self.token);
+    }
+
+    /// When the create was about to begin, in milliseconds since boot, as far as that was put down.
+    #[must_use]
+    pub fn begun_ms(&self) -> Option<u64> {
+        Token::read(&self.token).begun_ms
     }
 
     /// Tells whoever would call it off what to kill.
@@ -246,10 +284,24 @@ impl Planned {
 
 impl Drop for Planned {
     fn drop(&mut self) {
+        // A retry may have made it anew, under the same name, once this one was left off.
+        if self.token.exists() && Token::read(&self.token).broker != this_process() {
+            return;
+        }
         // What cannot be removed lies on tmpfs and ends with this boot.
         let _gone = fs::remove_file(&self.token);
         let _gone = fs::remove_file(self.output());
     }
+}
+
+/// This process, and its start.
+fn this_process() -> (i32, u64) {
+    let pid = i32::try_from(std::process::id()).unwrap_or(0);
+    (pid, start_of(pid).unwrap_or(0))
+}
+
+fn lives((pid, started): (i32, u64), processes: &dyn Processes) -> bool {
+    processes.lives(&Process { pid, started, what: String::new() })
 }
 
 /// A file beside a token. Not `with_extension`: a node's name may hold dots.

@@ -3,7 +3,7 @@
 //! Asking is bounded: a PID 1 that does not answer is not waited for, and the condition on the
 //! token keeps a request that it carries out late from starting anything.
 
-use super::{Creating, ENVIRONMENT, PowerOn, Starter};
+use super::{Creating, ENVIRONMENT, PowerOn, Starter, group};
 use crate::command;
 use std::path::Path;
 use std::time::Duration;
@@ -27,7 +27,11 @@ pub(super) fn start(power_on: &PowerOn<'_>, create: &[String]) -> Option<Unit> {
     if !Path::new(BOOTED).is_dir() {
         return None;
     }
-    let name = format!("xen-fence-{}-{}.service", power_on.group(), power_on.request);
+    let name = format!(
+        "xen-fence-{}-{}.service",
+        group(power_on.cluster, power_on.node.name()),
+        power_on.request
+    );
     // Before PID 1 hears of it, so that whoever calls it off knows what to kill.
     power_on.planned.is_carried_out_by(Some(name.clone()), None).ok()?;
     let (token, output) = (&power_on.planned.token, power_on.planned.output());
@@ -76,22 +80,7 @@ impl Starter for Unit {
         let Ok(done) = command::run(Path::new(CONTROL), &args, Duration::from_secs(5)) else {
             return Creating::Going;
         };
-        let says = |line: &str| done.stdout.lines().any(|said| said == line);
-        let waits_for_job = done
-            .stdout
-            .lines()
-            .any(|said| said.strip_prefix("Job=").is_some_and(|job| !job.is_empty() && job != "0"));
-        if says("ActiveState=active") {
-            Creating::Content
-        } else if says("LoadState=not-found")
-            || says("ActiveState=failed")
-            || (says("ActiveState=inactive") && !waits_for_job)
-        {
-            // Collected by PID 1, so ended: a domain that runs keeps its monitor's unit.
-            Creating::Failed
-        } else {
-            Creating::Going
-        }
+        standing(&done.stdout)
     }
 
     fn pause(&self) -> Duration {
@@ -100,5 +89,51 @@ impl Starter for Unit {
 
     fn stop(&mut self) {
         kill(&self.name);
+    }
+}
+
+/// Where a unit stands by what `systemctl show` says of it.
+fn standing(shown: &str) -> Creating {
+    let says = |line: &str| shown.lines().any(|said| said == line);
+    let waits_for_job = shown
+        .lines()
+        .any(|said| said.strip_prefix("Job=").is_some_and(|job| !job.is_empty() && job != "0"));
+    if says("ActiveState=active") {
+        Creating::Content
+    } else if says("LoadState=not-found")
+        || says("ActiveState=failed")
+        || (says("ActiveState=inactive") && !waits_for_job)
+    {
+        // Collected by PID 1, so ended: a domain that runs keeps its monitor's unit.
+        Creating::Failed
+    } else {
+        Creating::Going
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_goes_on_until_systemd_says_how_it_ended() {
+        for (shown, stands) in [
+            ("LoadState=loaded\nActiveState=activating\nJob=7\n", Creating::Going),
+            // Its job waits to begin.
+            ("LoadState=loaded\nActiveState=inactive\nJob=7\n", Creating::Going),
+            ("LoadState=loaded\nActiveState=inactive\nJob=\n", Creating::Failed),
+            ("LoadState=loaded\nActiveState=inactive\nJob=0\n", Creating::Failed),
+            ("LoadState=loaded\nActiveState=active\nJob=\n", Creating::Content),
+            ("LoadState=loaded\nActiveState=failed\nJob=\n", Creating::Failed),
+            ("LoadState=not-found\nActiveState=inactive\nJob=\n", Creating::Failed),
+            // A job of an older unit of the name brings none back that is not there.
+            ("LoadState=not-found\nActiveState=inactive\nJob=7\n", Creating::Failed),
+            ("LoadState=loaded\nActiveState=deactivating\nJob=\n", Creating::Going),
+            ("", Creating::Going),
+        ] {
+            assert_eq!(standing(shown), stands, "{shown}");
+        }
+        // Each poll runs a program.
+        assert!(Unit { name: String::new() }.pause() >= Duration::from_millis(100));
     }
 }

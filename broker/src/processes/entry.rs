@@ -17,20 +17,26 @@ pub(super) struct Entry {
 }
 
 pub(super) fn entries() -> std::io::Result<Vec<Entry>> {
+    entries_of(Path::new("/proc"))
+}
+
+fn entries_of(proc: &Path) -> std::io::Result<Vec<Entry>> {
     let mut found = Vec::new();
-    for entry in fs::read_dir("/proc")? {
-        let name = entry?.file_name();
-        let pid = name.to_str().and_then(|name| name.parse().ok());
+    for entry in fs::read_dir(proc)? {
+        let entry = entry?;
+        let pid = entry.file_name().to_str().and_then(|name| name.parse().ok());
         let Some(pid) = pid else { continue };
-        match Entry::of_pid(pid) {
+        let directory = entry.path();
+        match Entry::at(&directory, pid) {
             Some(entry) if entry.is_dead() => {}
             Some(entry) => found.push(entry),
             // What is there and cannot be read may be any process; no list is whole without it.
-            None if exists(&directory(pid))
-                && Entry::of_pid(pid).is_none()
-                && exists(&directory(pid)) =>
+            None if exists(&directory)
+                && Entry::at(&directory, pid).is_none()
+                && exists(&directory) =>
             {
-                return Err(std::io::Error::other(format!("/proc/{pid} is not readable")));
+                let what = format!("{} is not readable", directory.display());
+                return Err(std::io::Error::other(what));
             }
             // A process that ends while it is looked at has nothing left to write or to restart.
             None => {}
@@ -82,13 +88,17 @@ fn living_thread(process: &Path) -> Option<(PathBuf, char)> {
 
 impl Entry {
     pub(super) fn of_pid(pid: i32) -> Option<Self> {
-        let directory = directory(pid);
-        let (name, fields) = stat(&directory)?;
+        Self::at(&directory(pid), pid)
+    }
+
+    fn at(directory: &Path, pid: i32) -> Option<Self> {
+        let (name, fields) = stat(directory)?;
         let mut fields = fields.split(' ');
         let state = fields.next()?.chars().next()?;
         let parent = fields.next()?.parse().ok()?;
         // The state is field 3 of proc(5), the parent 4, the start 22.
         let started = fields.nth(17)?.parse().ok()?;
+        let directory = directory.to_owned();
         let mut entry = Self { directory, pid, parent, name, state, started };
         // What a process shows is its first thread. A killed one is a zombie while others end, and
         // one in the middle of a write ends when the write does.
@@ -125,5 +135,61 @@ impl Entry {
     pub(super) fn open_files(&self) -> Vec<PathBuf> {
         let Ok(fds) = fs::read_dir(self.path("fd")) else { return Vec::new() };
         fds.flatten().filter_map(|fd| fs::read_link(fd.path()).ok()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    /// A /proc of these processes, each with its state and those of its threads.
+    fn proc(processes: &[(i32, char, &[char])]) -> TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (pid, state, threads) in processes {
+            let process = dir.path().join(pid.to_string());
+            let rest = "1 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 77 8 9";
+            let write = |directory: &Path, state: char| {
+                fs::create_dir_all(directory).unwrap();
+                fs::write(directory.join("stat"), format!("{pid} (x) y) {state} {rest}")).unwrap();
+            };
+            write(&process, *state);
+            for (tid, state) in threads.iter().enumerate() {
+                write(&process.join("task").join(tid.to_string()), *state);
+            }
+        }
+        dir
+    }
+
+    fn pids(proc: &TempDir) -> Vec<i32> {
+        let mut pids: Vec<_> =
+            entries_of(proc.path()).unwrap().iter().map(|entry| entry.pid).collect();
+        pids.sort_unstable();
+        pids
+    }
+
+    #[test]
+    fn a_process_goes_on_while_one_of_its_threads_does() {
+        let proc = proc(&[
+            (1, 'S', &['S']),
+            (2, 'Z', &['Z', 'X']),
+            (3, 'Z', &['Z', 'S', 'D', 'R']),
+            // Reaped while it is looked at: no threads are there any more.
+            (4, 'Z', &[]),
+        ]);
+        assert_eq!(pids(&proc), [1, 3]);
+        let third = Entry::at(&proc.path().join("3"), 3).unwrap();
+        assert_eq!((third.state, third.started, &*third.name), ('D', 77, "x) y"));
+        assert_eq!(third.path("fd"), proc.path().join("3/task/2/fd"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_has_not_ended() {
+        let proc = proc(&[(1, 'S', &['S']), (2, 'Z', &[])]);
+        fs::write(proc.path().join("2/task"), "no directory").unwrap();
+        assert_eq!(pids(&proc), [1, 2]);
+        fs::create_dir(proc.path().join("3")).unwrap();
+        let error = entries_of(proc.path()).err().unwrap().to_string();
+        assert!(error.ends_with("/3 is not readable"), "{error}");
     }
 }

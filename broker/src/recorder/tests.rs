@@ -43,6 +43,50 @@ fn each_record_says_which_broker_wrote_it() {
 }
 
 #[test]
+fn a_record_tells_what_led_to_it_with_the_rule_and_each_step() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut one = recorder(dir.path());
+    one.decided(Decided::Permit, "clusters.d/alpha.toml: actions (line 1)");
+    one.passed("granted", "");
+    one.passed("listed", &"a corpse\n".repeat(100));
+    let _ = one.record(Event::Intent, Severe::Notice, "killing", "");
+    for _ in 0..100 {
+        one.passed("destroyed", "x");
+    }
+    one.passed("proven", "");
+    let _ = one.record(Event::Note, Severe::Notice, "dumped", "");
+    let _ = one.record(Event::Outcome, Severe::Notice, "fenced killed", "");
+    let [intent, note, outcome] = &records(dir.path())[..] else { panic!("three are written") };
+    assert_eq!(intent.version.as_deref(), Some(VERSION));
+    assert_eq!(intent.decision, Some(Decided::Permit));
+    assert_eq!(intent.rule.as_deref(), Some("clusters.d/alpha.toml: actions (line 1)"));
+    let [granted, listed] = &intent.steps[..] else { panic!("two steps: {:?}", intent.steps) };
+    assert_eq!((granted.step.as_str(), granted.evidence.as_deref()), ("granted", None));
+    let evidence = listed.evidence.as_deref().unwrap();
+    assert!(
+        evidence.starts_with("a corpse\\u{a}a corpse") && evidence.ends_with(" [cut]"),
+        "{evidence}"
+    );
+    assert_eq!(note.steps, []);
+    assert_eq!((outcome.steps.len(), outcome.steps[23].step.as_str()), (24, "proven"));
+    assert_eq!(outcome.steps[..2], intent.steps[..]);
+}
+
+#[test]
+fn the_question_whether_syslog_is_read_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    for _ in 0..30 {
+        let mut checks = recorder(dir.path());
+        let _ = checks.probe_syslog();
+        checks.finish();
+    }
+    let pending = Flood::at(dir.path().join("run/alpha.flood")).pending();
+    let [more] = &pending[..] else { panic!("one kind: {pending:?}") };
+    let stored = u64::from(xen_fence_protocol::STORED_PER_WINDOW);
+    assert_eq!((more.count, more.kind.result.as_str()), (30 - stored, SYSLOG_ASKED));
+}
+
+#[test]
 fn what_was_cut_short_is_said_to_who_asks_for_its_node() {
     let dir = tempfile::tempdir().unwrap();
     for (node, hears) in [("node2", 1), ("node3", 0)] {

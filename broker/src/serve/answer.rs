@@ -12,7 +12,14 @@ pub(super) fn give(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), End> 
     restraint::tell_of(case, work, nodes);
     let mut seen = Vec::new();
     let starting: Vec<bool> = nodes.iter().map(|node| work.is_starting(node)).collect();
-    for ((node, sight), starting) in nodes.iter().zip(work.host.survey(nodes)?).zip(starting) {
+    let sights = work.host.survey(nodes)?;
+    if let ([node], [Ok(sight)]) = (nodes, sights.as_slice()) {
+        case.recorder.aims_at(node, sight.rows.first().map(|sighted| sighted.row.domid));
+        case.recorder.passed("listed", &sight.evidence());
+    } else {
+        case.recorder.passed("listed", "");
+    }
+    for ((node, sight), starting) in nodes.iter().zip(sights).zip(starting) {
         let power = match &sight {
             Ok(sight) => work.power(node, sight, starting),
             // A contradiction between policy and listing says nothing about the node.

@@ -135,11 +135,13 @@ impl<'a> Work<'a> {
 
     /// What an act rests on: the policy's rule, and what a person has stated.
     pub(super) fn basis(&self) -> String {
-        let mut basis = self.grant.rule().to_owned();
-        for host in &self.confirmed_down {
-            basis.push_str(&format!("; {} states that {host} is down", self.grant.caller()));
-        }
-        basis
+        format!("{}{}", self.grant.rule(), self.stated())
+    }
+
+    /// What a person has stated, as the end of a sentence.
+    pub(super) fn stated(&self) -> String {
+        let states = |host| format!("; {} states that {host} is down", self.grant.caller());
+        self.confirmed_down.iter().map(states).collect()
     }
 
     /// The node that a granted reset, off, on or status is about.
@@ -220,8 +222,10 @@ impl<'a, 'fd> Case<'a, 'fd> {
             Err(unproven) => unproven.cluster.as_ref(),
         };
         let mut recorder = Recorder::new(house.journals, house.run, cluster);
-        if let Ok(identity) = identity {
-            recorder.asked_by(identity);
+        match (identity, cluster) {
+            (Ok(identity), _) => recorder.asked_by(identity),
+            (Err(_), Some(cluster)) => recorder.asked_through(cluster),
+            (Err(_), None) => {}
         }
         Self { house, session, recorder, asked_at: house.clock.now() }
     }

@@ -13,7 +13,7 @@ use crate::sight::Sight;
 use crate::standoff::Then;
 use crate::state::Fence;
 use crate::syslog::Severe;
-use xen_fence_protocol::{Action, Body, Failure, How, Note, StartedHow};
+use xen_fence_protocol::{Action, Body, Failure, How, Note, READY_SILENCE, StartedHow};
 
 /// The earlier fence that already is what this request asks for, if there is one: promise 4.
 pub(super) fn earlier_attempt(
@@ -27,10 +27,14 @@ pub(super) fn earlier_attempt(
     let starts = work.starts();
     // What lives while a power-on has yet to begin was started by somebody else.
     let starting = if sight.lives() {
-        starts.has_begun_for(node, work.host.processes)
+        starts.begun(node, work.host.processes)
     } else {
-        starts.has_plan_for(node, work.host.processes)
+        starts.planned(node, work.host.processes)
     };
+    // Taken for one that is under way, it would call dead what lives.
+    let starting = starting.map_err(|error| {
+        End::internal(format!("nobody can tell whether {} is powered on: {error}", node.name()))
+    })?;
     let before = work.state().recall();
     let last = before.fence_of(node.name());
     let since = |started: u64| started >= sight.at.millis();
@@ -41,7 +45,8 @@ pub(super) fn earlier_attempt(
         at: case.asked_at,
         lives: sight.lives() || last.and_then(|last| last.started_ms).is_some_and(since),
         comes: !sight.restarters.is_empty(),
-        starting,
+        starting: !starting.is_empty(),
+        comes_up: last.is_some_and(|last| starting.iter().any(|id| last.is_of_request(id))),
         cut_short: last.is_some_and(|last| cut_short(&last.request))
             || cut_short(&work.id.to_string()),
         answered: last.is_some_and(|last| last.has_answered(&work.caller())),
@@ -67,8 +72,8 @@ pub(super) fn is_own(work: &Work<'_>, earlier: &Fence) -> bool {
 }
 
 /// Whether the brake has counted what this request repeats or joins.
-pub(super) fn was_counted(work: &Work<'_>, earlier: &Fence) -> bool {
-    is_own(work, earlier) || earlier.restarts || earlier.started_ms.is_some()
+pub(super) const fn was_counted(earlier: &Fence) -> bool {
+    earlier.counted
 }
 
 /// Answers with an earlier fence's outcome.
@@ -86,7 +91,7 @@ pub(super) fn answer(
     let off_since = earlier.comes_after_that_of(work.id) && !earlier.restarts;
     let starts = powers_on && earlier.started_ms.is_none() && !under_way && !off_since;
     let planned = starts.then(|| start::plan(case, work, node)).flatten();
-    if planned.is_some() && !was_counted(work, earlier) {
+    if planned.is_some() && !was_counted(earlier) {
         restraint.keep(case, work, node, true);
     }
     let caller = work.caller();
@@ -110,9 +115,7 @@ pub(super) fn answer(
             let node = node.name().clone();
             case.session.say(Body::Started { node, how: StartedHow::Running });
         }
-        None if under_way => {
-            case.note(Note::Progress, &format!("request {} powers it on", earlier.request));
-        }
+        None if under_way => powered_on_by_another(case, work, node),
         None if work.grant.action() == Action::Reset && then != Then::LeaveOff => {
             let since = || format!("request {} has left it off since", earlier.request);
             let why = restraint.leaves_off(work).or_else(|| off_since.then(since));
@@ -121,4 +124,38 @@ pub(super) fn answer(
         None => {}
     }
     Ok(())
+}
+
+/// Says whether the earlier request powers the node on. With several dom0s that hangs on its own agent,
+/// who may have fallen silent.
+fn powered_on_by_another(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) {
+    let (starts, clock) = (work.starts(), work.host.clock);
+    let until = clock.now().after(READY_SILENCE.saturating_mul(2));
+    let mut begins = false;
+    while !begins && clock.now() < until {
+        // It is remembered before its plan goes.
+        let waits = starts.has_plan_for(node, work.host.processes);
+        begins = starts.begun(node, work.host.processes).is_ok_and(|begun| !begun.is_empty());
+        if !waits && !begins {
+            let now = work.state().recall();
+            if now.fence_of(node.name()).is_some_and(|last| last.started_ms.is_some()) {
+                let node = node.name().clone();
+                case.session.say(Body::Started { node, how: StartedHow::Running });
+            } else {
+                let why = "the request that was to power it on has not".to_owned();
+                start::left_off(case, node, Some(why));
+            }
+            return;
+        }
+        if case.session.is_gone() {
+            return;
+        }
+        clock.sleep(kill::PAUSE);
+    }
+    let text = if begins {
+        "the request that fenced it powers it on"
+    } else {
+        "the request that fenced it has not begun to power it on; `status` tells later"
+    };
+    case.note(Note::Progress, text);
 }

@@ -8,8 +8,9 @@ use super::{asker, join, standoff};
 use crate::acl::Node;
 use crate::clock::Moment;
 use crate::detach;
-use crate::journal::Event;
+use crate::journal::{Event, POWERING_ON};
 use crate::lock::Lock;
+use crate::names::Caller;
 use crate::processes::start_of;
 use crate::sight::Sight;
 use crate::standoff::Then;
@@ -25,22 +26,22 @@ const TURN_IS_FREE: Duration = Duration::from_millis(4);
 /// A wait for a lock is worth a word after this.
 const WORTH_A_WORD: Duration = Duration::from_secs(1);
 
-/// Pause while another request proves the death of the same node.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Pause while another request is at the same node.
+pub(super) const PAUSE: Duration = Duration::from_millis(20);
 
 /// Carries out a granted reset or off.
 pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), End> {
     let node = work.target()?;
     // Step 4: the lock, the target, and what stands against it.
     let (lock, before) = take_lock(case, work, node)?;
-    case.recorder.passed("locked");
+    case.recorder.passed("locked", &before.evidence(node.name()));
     let starting = work.is_starting(node);
     let sight = work.host.look(node)?;
-    case.recorder.passed("listed");
+    case.recorder.passed("listed", &sight.evidence());
     case.recorder.aims_at(node, sight.rows.first().map(|sighted| sighted.row.domid));
     let asker = asker::find(work, &sight, &before)?;
     let earlier = join::earlier_attempt(case, work, node, &sight)?;
-    let counted = earlier.as_ref().is_some_and(|earlier| join::was_counted(work, earlier));
+    let counted = earlier.as_ref().is_some_and(join::was_counted);
     let restraint = Restraint::find(case, work, node, counted);
     // A hold that root has set since is for others' requests, too.
     let earlier = earlier.filter(|earlier| join::is_own(work, earlier) || !restraint.is_hold());
@@ -51,7 +52,9 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let power = work.power(node, &sight, starting);
     let hold = restraint.word();
     let Go { lock, then } = standoff::ready(case, work, node.name(), power, asker, hold, lock)?;
-    case.recorder.passed("go");
+    let said =
+        format!("ready was said: it is {power}, asker {asker}, hold {hold}; go came in time");
+    case.recorder.passed("go", &said);
     // An agent of several dom0s tells the others when the first has said this.
     case.note(Note::Going, "go was heard in time");
 
@@ -68,15 +71,15 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
 
     // Step 6: from here on nothing stops it short.
     leave_session(case);
-    case.recorder.passed("detached");
     // The proof of a node that is off touches nothing, and who asks for it over and over fills no disk.
     let touches = |sight: &Sight| sight.lives() || !sight.restarters.is_empty();
-    let starts = powers_on || work.starts().has_any_for(node);
-    let mut intended = starts || touches(&sight) || !work.confirmed_down.is_empty();
+    let starts = powers_on && then == Then::Start || work.starts().has_any_for(node);
+    let mut intended = starts || touches(&sight);
     if intended {
         intends(case, work);
     }
-    case.recorder.passed("written");
+    let touches_nothing = "no intent: nothing is to be touched";
+    case.recorder.passed("written", if intended { "its intent" } else { touches_nothing });
     let called_off = work.starts().call_off(node, &work.host).map_err(End::internal)?;
     // A kill is followed by a look in any case. Absence has to be seen after `go`, or a domain
     // that came since would live on beside its proof.
@@ -86,15 +89,18 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
         intends(case, work);
         intended = true;
     }
-    remember(case, work, node, Phase::Killing, powers_on);
+    let aim = sight.evidence();
+    remember(case, work, node, Phase::Killing, (powers_on, false));
     dump_core(case, work, node, &sight);
     let planned = powers_on.then(|| super::start::plan(case, work, node)).flatten();
-    case.recorder.passed("aimed");
-    let mut scene = Scene { case, work, lock: Some(lock), intended };
+    case.recorder.passed("aimed", &aim);
+    let mut scene = Scene { case, work, restraint: &restraint, lock: Some(lock), intended };
     let ended = work.host.fence(&work.grant, node, sight, &mut scene);
+    let intended = scene.intended;
     drop(scene);
-
-    case.recorder.passed("proven");
+    if let Err(not) = &ended {
+        case.recorder.passed("unproven", &not.recorded);
+    }
 
     // Step 7: written, then answered.
     let fenced = ended.as_ref().is_ok_and(|how| *how != How::Shell);
@@ -102,8 +108,8 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
         restraint.keep(case, work, node, planned.is_some());
     }
     let phase = if fenced { Phase::Fenced } else { Phase::Failed };
-    remember(case, work, node, phase, planned.is_some());
-    answer(case, node, ended?);
+    remember(case, work, node, phase, (planned.is_some(), fenced && planned.is_some()));
+    answer(case, node, ended?, &work.stated());
     if !fenced {
         // Another dom0 may have killed the node, whose shell this was.
         second_look(case, work, node, then, false);
@@ -114,10 +120,17 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
 
     // Step 8: apart from the agent's session, and after its answer.
     match planned {
-        Some(planned) if agreed => super::start::after_fence(case, work, node, planned),
+        Some(planned) if agreed => {
+            if !intended {
+                case.record(Event::Intent, Severe::Notice, POWERING_ON, &work.basis());
+            }
+            super::start::after_fence(case, work, node, planned);
+        }
         Some(planned) => super::start::not_agreed(case, work, node, planned),
         None if then == Then::LeaveOff && work.grant.action() == Action::Reset => {
-            case.record(Event::Start, Severe::Notice, "left off", "another dom0 powers it on");
+            let by_root = matches!(work.grant.caller(), Caller::Root(_));
+            let why = if by_root { "it was off on this dom0" } else { "another dom0 powers it on" };
+            case.record(Event::Start, Severe::Notice, "left off", why);
         }
         None if work.grant.action() == Action::Reset => {
             super::start::left_off(case, node, restraint.leaves_off(work));
@@ -143,8 +156,12 @@ pub(super) fn take_lock(
     loop {
         let asked = work.host.clock.now();
         let others = "other requests of this very caller come first";
-        let Some(turn) = take(case, &work.turn_path(), deadline, others)? else {
-            return Err(busy(others));
+        // It is for fairness alone. Where it cannot be had, nobody goes without a fence.
+        let turn = match take(case, &work.turn_path(), deadline, others) {
+            Ok(None) => return Err(busy(others)),
+            Ok(turn) => turn,
+            Err(End::Failed { .. }) => None,
+            Err(end) => return Err(end),
         };
         // Who waited for another request of its own lets those of others pass: many sessions of one
         // caller would else hand the lock on among themselves.
@@ -155,7 +172,10 @@ pub(super) fn take_lock(
         let Some(lock) = take(case, &work.lock_path(), deadline, held)? else {
             return Err(busy(held));
         };
-        let lock = lock.together_with(turn);
+        let lock = match turn {
+            Some(turn) => lock.together_with(turn),
+            None => lock,
+        };
         let before = work.state().recall();
         if let Some(damage) = &before.damage {
             case.note(Note::State, &format!("{damage}; a repeated request may kill twice"));
@@ -212,7 +232,9 @@ fn take(
 
 /// From here on no end of the SSH session ends the broker.
 pub(super) fn leave_session(case: &mut Case<'_, '_>) {
-    if let Err(why) = detach::leave_session() {
+    let left = detach::leave_session();
+    case.recorder.passed("detached", left.as_ref().map_or_else(String::as_str, |()| ""));
+    if let Err(why) = left {
         case.note(Note::Cgroup, &format!("the broker could not leave its cgroup: {why}"));
     }
 }
@@ -222,7 +244,8 @@ pub(super) fn intends(case: &mut Case<'_, '_>, work: &Work<'_>) {
     case.record(Event::Intent, Severe::Notice, "killing", &work.basis());
 }
 
-pub(super) fn answer(case: &mut Case<'_, '_>, node: &Node, how: How) {
+/// Records what the fence came to, with what a person has stated, and says it.
+pub(super) fn answer(case: &mut Case<'_, '_>, node: &Node, how: How, stated: &str) {
     let (severe, result, text) = match how {
         How::Killed => (Severe::Notice, "fenced killed", "destroyed, and its death is proven"),
         How::Absent => (Severe::Notice, "fenced absent", "it was off already, and that is proven"),
@@ -234,19 +257,27 @@ pub(super) fn answer(case: &mut Case<'_, '_>, node: &Node, how: How) {
              may live on another host",
         ),
     };
-    case.record(Event::Outcome, severe, result, text);
+    case.record(Event::Outcome, severe, result, &format!("{text}{stated}"));
     case.session.say(Body::Fenced { node: node.name().clone(), how });
 }
 
 /// Writes down how far the fence is; without it promise 4 is not kept, and the reply says so.
-fn remember(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, phase: Phase, restarts: bool) {
+fn remember(
+    case: &mut Case<'_, '_>,
+    work: &Work<'_>,
+    node: &Node,
+    phase: Phase,
+    (restarts, counted): (bool, bool),
+) {
     let pid = i32::try_from(std::process::id()).unwrap_or(0);
     let fence = Fence {
         request: work.id.to_string(),
         restarts,
+        counted,
         phase,
         at_ms: work.host.clock.now().millis(),
         started_ms: None,
+        begun_ms: None,
         joined: Vec::new(),
         before: Vec::new(),
         answered: if phase == Phase::Fenced { vec![work.caller()] } else { Vec::new() },

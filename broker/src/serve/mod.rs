@@ -14,6 +14,7 @@ mod start;
 use crate::acl::{self, Cluster, Decision, Grant};
 use crate::clock::Clock;
 use crate::identity::{Environment, Identity, Unproven};
+use crate::journal::Decided;
 use crate::names::Caller;
 use crate::session::{Heard, Session};
 use crate::settings::{Settings, ToolstackKind};
@@ -66,9 +67,13 @@ pub fn serve(house: &House<'_>, session: &mut Session<'_>) {
 fn story(case: &mut Case<'_, '_>, identity: Result<Identity, Unproven>) -> Result<(), End> {
     let request = read_request(case)?;
     let identity = identity.map_err(End::unproven)?;
-    let policy = acl::load(case.house.clusters, &identity.cluster).map_err(|e| End::policy(&e))?;
-    let grant = permit(decide(&policy, &identity, &request))?;
-    case.recorder.passed("granted");
+    let policy = acl::load(case.house.clusters, &identity.cluster);
+    let policy = policy.map_err(|error| {
+        case.recorder.decided(Decided::Refuse, &error.one_line());
+        End::policy(&error)
+    })?;
+    let grant = permit(case, decide(&policy, &identity, &request))?;
+    case.recorder.passed("granted", grant.rule());
     let settings = crate::settings::load(case.house.settings).map_err(|e| End::settings(&e))?;
     let toolstack = toolstack(&settings);
     let work = Work::new(case.house, &request, identity.cluster, grant, &*toolstack, &settings);
@@ -112,21 +117,28 @@ fn read_request(case: &mut Case<'_, '_>) -> Result<Request, End> {
     }
 }
 
-fn decide(policy: &Cluster, who: &Identity, request: &Request) -> Decision {
+/// What the policy says to a request of whoever asks.
+pub fn decide(policy: &Cluster, who: &Identity, request: &Request) -> Decision {
     match (&who.caller, &who.key) {
         (Caller::Root(login), None) => acl::decide_for_root(policy, login.clone(), request),
         (caller, key) => acl::decide(policy, caller, key.as_ref(), who.from, request),
     }
 }
 
-fn permit(decision: Decision) -> Result<Grant, End> {
+fn permit(case: &mut Case<'_, '_>, decision: Decision) -> Result<Grant, End> {
     match decision {
-        Decision::Permit(grant) => Ok(grant),
-        Decision::Refuse(refused) => Err(End::Refused {
-            reason: refused.reason,
-            told: refused.told,
-            recorded: refused.recorded,
-        }),
+        Decision::Permit(grant) => {
+            case.recorder.decided(Decided::Permit, grant.rule());
+            Ok(grant)
+        }
+        Decision::Refuse(refused) => {
+            case.recorder.decided(Decided::Refuse, &refused.recorded);
+            Err(End::Refused {
+                reason: refused.reason,
+                told: refused.told,
+                recorded: refused.recorded,
+            })
+        }
     }
 }
 
@@ -134,7 +146,9 @@ fn account_name(uid: u32) -> Option<String> {
     users::get_user_by_uid(uid).and_then(|user| user.name().to_str().map(ToOwned::to_owned))
 }
 
-fn toolstack(settings: &Settings) -> Box<dyn Toolstack> {
+/// The toolstack that the host's settings name.
+#[must_use]
+pub fn toolstack(settings: &Settings) -> Box<dyn Toolstack> {
     let path = |path: Option<&Path>| path.map(Path::to_path_buf);
     match settings.toolstack() {
         ToolstackKind::Xl => Box::new(path(settings.xl()).map_or_else(Xl::find, Xl::at)),

@@ -1,25 +1,32 @@
 //! check and monitor: would a fence work right now? The same decision, the same target, no lock,
 //! no `go` that could follow.
 //!
-//! `check` tells one caller about its nodes. `monitor` names none: it fails if no kill by this
-//! cluster's nodes could succeed, and warns of what concerns single nodes.
+//! `check` tells one caller about its nodes, each step as soon as it is done, with its time. `monitor`
+//! names no node: it fails if no kill by this cluster's nodes could succeed, and warns of what concerns
+//! single nodes.
+
+mod devices;
+mod of_host;
+mod of_node;
 
 use super::case::{Case, End, Work};
-use super::restraint::{self, Restraint};
+use super::restraint;
 use crate::acl::Node;
+use crate::clock::Moment;
 use crate::host;
-use crate::journal::{Event, Journal};
-use crate::lock::Lock;
+use crate::journal::Event;
 use crate::sight::{Blind, Sight};
-use crate::state::Phase;
 use crate::syslog::Severe;
 use crate::target::Ambiguous;
-use crate::{domain_config, syslog};
+use of_host::of_host;
+use of_node::{asker, hold_and_brake, of_node};
 use std::collections::BTreeSet;
-use xen_fence_protocol::{Action, Body, LISTING, Level, NodeName, Step, Text};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use xen_fence_protocol::{Action, Body, HostName, LISTING, Level, NodeName, Step, Text};
 
 /// A listing that takes longer than this is worth a warning: three of them make a fence.
-const SLOW_LISTING: std::time::Duration = std::time::Duration::from_secs(3);
+const SLOW_LISTING: Duration = Duration::from_secs(3);
 
 /// What a rehearsal found, and of which node.
 struct Finding {
@@ -27,193 +34,203 @@ struct Finding {
     level: Level,
     step: &'static str,
     text: String,
+    /// What mends it.
+    hint: Option<String>,
+    /// When it was found.
+    at: Instant,
+    /// What root's record says instead, where a guest is not told everything.
+    recorded: Option<String>,
+}
+
+impl Finding {
+    /// A finding about the host or the cluster.
+    fn new(level: Level, step: &'static str, text: impl Into<String>) -> Self {
+        let (text, at) = (text.into(), Instant::now());
+        Self { node: None, level, step, text, hint: None, at, recorded: None }
+    }
+
+    /// The same about a node.
+    fn of(self, node: &Node) -> Self {
+        Self { node: Some(node.name().clone()), ..self }
+    }
+
+    /// Adds what mends it.
+    fn hint(self, hint: &str) -> Self {
+        Self { hint: Some(hint.to_owned()), ..self }
+    }
+
+    /// The sentence in the form that agents take apart again: `text (0.3 ms) (hint: mend)`.
+    fn told(&self, took: Duration) -> Text {
+        let hint = self.hint.as_ref().map(|hint| format!(" (hint: {hint})")).unwrap_or_default();
+        Text::escaped(&format!("{} ({:.1} ms){hint}", self.text, took.as_secs_f64() * 1000.0))
+    }
+}
+
+/// Where the mends have to be typed.
+struct Places {
+    dom0: HostName,
+    policy: PathBuf,
+}
+
+impl Places {
+    fn of(case: &Case<'_, '_>, work: &Work<'_>) -> Self {
+        let policy = case.house.clusters.join(format!("{}.toml", work.cluster));
+        Self { dom0: host::own_name(), policy }
+    }
+
+    /// `on xen1, as root: …`.
+    fn on_dom0(&self, what: &str) -> String {
+        format!("on {}, as root: {what}", self.dom0)
+    }
+
+    /// `on xen1, under [nodes.node2] of /etc/xen-fence/clusters.d/alpha.toml: …`.
+    fn in_policy(&self, node: &Node, what: &str) -> String {
+        let (dom0, policy) = (&self.dom0, self.policy.display());
+        format!("on {dom0}, under [nodes.{}] of {policy}: {what}", node.name())
+    }
+}
+
+/// What has been found so far, and what the agent has been told of it.
+struct Findings {
+    all: Vec<Finding>,
+    /// Whether the single nodes' are told.
+    in_full: bool,
+    /// When the last one was found.
+    at: Instant,
+}
+
+impl Findings {
+    fn tell(&mut self, case: &mut Case<'_, '_>, finding: Finding) {
+        let took = finding.at.saturating_duration_since(self.at);
+        self.at = finding.at;
+        // The steps are words of this module, all well formed.
+        if (self.in_full || finding.node.is_none())
+            && let Ok(step) = Step::parse(finding.step)
+        {
+            let (node, level) = (finding.node.clone(), finding.level);
+            case.session.say(Body::Finding { node, level, step, text: finding.told(took) });
+        }
+        self.all.push(finding);
+    }
+
+    fn tell_all(&mut self, case: &mut Case<'_, '_>, findings: impl IntoIterator<Item = Finding>) {
+        for finding in findings {
+            self.tell(case, finding);
+        }
+    }
 }
 
 /// Rehearses and reports.
 pub(super) fn report(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), End> {
-    let mut findings = vec![granted(work)];
-    findings.extend(of_host(case, work));
-    let begun = work.host.clock.now();
+    let places = Places::of(case, work);
+    let monitor = work.grant.action() == Action::Monitor;
+    let mut findings = Findings { all: Vec::new(), in_full: !monitor, at: Instant::now() };
+    findings.tell(case, granted(work, &places));
     let nodes = work.grant.targets();
-    let (readable, restraints) = restraint::survey(work, nodes);
-    findings.push(outcome("holds", Level::Warn, readable, "they can be read", |why| why));
-    match work.host.survey(nodes) {
-        Ok(sights) => {
-            findings.push(toolstack_answers(work, begun));
-            let of_nodes: Vec<Finding> = nodes
-                .iter()
-                .zip(sights.iter().zip(&restraints))
-                .flat_map(|(node, (sight, restraint))| of_node(work, node, sight, restraint))
-                .collect();
-            if work.grant.action() == Action::Monitor {
-                findings.extend(summary(nodes.len(), &of_nodes));
-            } else {
-                findings.extend(of_nodes);
+    let begun = work.host.clock.now();
+    match survey(work, nodes) {
+        Ok((sights, own)) => {
+            findings.tell(case, toolstack_answers(work, &places, begun));
+            case.recorder.passed("listed", "");
+            if let Some(Ok(own)) = own {
+                findings.tell_all(case, asker(work, &places, &own));
+            }
+            for (node, sight) in nodes.iter().zip(&sights) {
+                findings.tell_all(case, of_node(work, &places, node, sight));
             }
         }
-        Err(blind) => findings.push(toolstack_silent(&blind)),
+        Err(blind) => findings.tell(case, toolstack_silent(work, &places, &blind)),
     }
-    let worst = findings.iter().map(|finding| finding.level).max().unwrap_or(Level::Fail);
-    for finding in findings {
-        say(case, finding);
+    let (readable, restraints) = restraint::survey(work, nodes);
+    of_host(case, work, &places, readable, &mut findings);
+    case.recorder.passed("host", "");
+    for (node, restraint) in nodes.iter().zip(&restraints) {
+        findings.tell_all(case, hold_and_brake(work, node, restraint));
     }
+    let listed = findings.all.iter().all(|one| one.step != "toolstack" || one.level != Level::Fail);
+    if monitor && listed {
+        let summary = summary(nodes.len(), &findings.all);
+        findings.tell_all(case, summary);
+    }
+    record(case, &findings, monitor);
+    Ok(())
+}
+
+type Seen = Result<Sight, Ambiguous>;
+
+/// What one listing shows of each node, and of the one who asks, if that is none of them.
+fn survey(work: &Work<'_>, nodes: &[Node]) -> Result<(Vec<Seen>, Option<Seen>), Blind> {
+    let is_target = |own: &&Node| nodes.iter().any(|node| node.name() == own.name());
+    let check = work.grant.action() == Action::Check;
+    let own = work.grant.asker().filter(|own| check && !is_target(own));
+    let all: Vec<Node> = nodes.iter().chain(own).cloned().collect();
+    let mut sights = work.host.survey(&all)?;
+    let own = own.and_then(|_| sights.pop());
+    Ok((sights, own))
+}
+
+/// Root finds in the record which domains contradict the policy; a guest is not told.
+fn record(case: &mut Case<'_, '_>, findings: &Findings, monitor: bool) {
+    // One node that cannot be fenced is no failure of a monitor; its summary says what is.
+    let counts = |finding: &&Finding| !monitor || finding.node.is_none();
+    let worst = findings.all.iter().filter(counts).map(|finding| finding.level).max();
+    let worst = worst.unwrap_or(Level::Fail);
     let (severe, text) = match worst {
         Level::Ok => (Severe::Notice, "a fence would work"),
         Level::Warn => (Severe::Notice, "a fence would work, with something to mend"),
         Level::Fail => (Severe::Warning, "a fence would fail"),
     };
-    case.record(Event::Rehearsal, severe, worst.word(), text);
-    Ok(())
-}
-
-fn say(case: &mut Case<'_, '_>, finding: Finding) {
-    let Finding { node, level, step, text } = finding;
-    // The steps are words of this file, all well formed.
-    let Ok(step) = Step::parse(step) else { return };
-    case.session.say(Body::Finding { node, level, step, text: Text::escaped(&text) });
-}
-
-/// A finding about the host or the cluster.
-fn found(level: Level, step: &'static str, text: impl Into<String>) -> Finding {
-    Finding { node: None, level, step, text: text.into() }
+    let whys: Vec<&str> =
+        findings.all.iter().filter_map(|finding| finding.recorded.as_deref()).collect();
+    let why = if whys.is_empty() { String::new() } else { format!(": {}", whys.join("; ")) };
+    case.record(Event::Rehearsal, severe, worst.word(), &format!("{text}{why}"));
 }
 
 /// What the policy lets this caller do; for monitor, whether the cluster's nodes may kill at all.
-fn granted(work: &Work<'_>) -> Finding {
+fn granted(work: &Work<'_>, places: &Places) -> Finding {
     let actions = work.grant.caller_actions();
     let listed: Vec<&str> = actions.iter().map(|action| action.word()).collect();
     let monitor = work.grant.action() == Action::Monitor;
+    let grant_it = format!(
+        "on {}, in {}: actions = [\"reset\", \"off\", \"on\", \"status\"]",
+        places.dom0,
+        places.policy.display()
+    );
     if monitor && !work.grant.nodes_may_kill() {
-        return found(Level::Fail, "policy", "the policy lets no node of this cluster kill");
+        let text = "the policy lets no node of this cluster kill";
+        return Finding::new(Level::Fail, "policy", text).hint(&grant_it);
     }
+    let text = format!("{} may {} ({})", work.grant.caller(), listed.join(", "), work.grant.rule());
     let kills = actions.iter().any(|action| action.kills());
     // An operator who only watches is not meant to kill; a node is.
-    let level = if kills || work.grant.asker().is_none() { Level::Ok } else { Level::Fail };
-    let text = format!("{} may {} ({})", work.grant.caller(), listed.join(", "), work.grant.rule());
-    found(level, "policy", text)
-}
-
-/// What could hold up, hide or forbid a fence on this host.
-fn of_host(case: &Case<'_, '_>, work: &Work<'_>) -> Vec<Finding> {
-    let path = case.house.journals.join(format!("{}.jsonl", work.cluster));
-    let journal = Journal::at(path).probe().and_then(|()| host::has_room(case.house.journals));
-    let lock = work.lock_path();
-    let lockable = Lock::probe(&lock).map_err(|error| format!("{}: {error}", lock.display()));
-    let state = host::takes_a_file(case.house.run, &format!("{}.probe", work.cluster));
-    vec![
-        outcome("lock", Level::Fail, lockable, "it can be taken", |why| {
-            format!("{why}; no fence works without the cluster's lock")
-        }),
-        outcome("state", Level::Warn, state, "it can be written", |why| {
-            format!("{why}; a fence works, and a repeated request may kill twice")
-        }),
-        outcome("starts", Level::Warn, work.starts().probe(), "they can be planned", |why| {
-            format!("{why}; a reset would end as an off")
-        }),
-        outcome("journal", Level::Warn, journal, "it can be written", |why| {
-            format!("{why}; a fence works, and only syslog has its record")
-        }),
-        outcome("syslog", Level::Warn, syslog::probe(), "it is read", |why| {
-            format!(
-                "{why}; a login through the host's own sshd can hang on that, one through the \
-                 dedicated sshd does not"
-            )
-        }),
-        outcome(
-            "host-name",
-            Level::Warn,
-            host::own_name_is_in_hosts(),
-            "it is in /etc/hosts",
-            |why| format!("{why}; sudo may ask DNS for it, and wait 20 s when DNS is silent"),
-        ),
-    ]
-}
-
-fn outcome(
-    step: &'static str,
-    level: Level,
-    result: Result<(), String>,
-    good: &str,
-    bad: impl Fn(String) -> String,
-) -> Finding {
-    match result {
-        Ok(()) => found(Level::Ok, step, good),
-        Err(why) => found(level, step, bad(why)),
-    }
-}
-
-fn toolstack_answers(work: &Work<'_>, begun: crate::clock::Moment) -> Finding {
-    let took = work.host.clock.now().since(begun);
-    let text =
-        format!("{} listed all domains in {} ms", work.host.toolstack.name(), took.as_millis());
-    if took > SLOW_LISTING {
-        found(
-            Level::Warn,
-            "toolstack",
-            format!("{text}; a listing may take {} s", LISTING.as_secs()),
-        )
+    if kills || work.grant.asker().is_none() {
+        Finding::new(Level::Ok, "policy", text)
     } else {
-        found(Level::Ok, "toolstack", text)
+        Finding::new(Level::Fail, "policy", format!("{text}, and kill nobody")).hint(&grant_it)
     }
 }
 
-fn toolstack_silent(blind: &Blind) -> Finding {
-    found(Level::Fail, "toolstack", format!("{blind}; no fence works on this host now"))
+fn toolstack_answers(work: &Work<'_>, places: &Places, begun: Moment) -> Finding {
+    let took = work.host.clock.now().since(begun);
+    let text = format!("{} listed all domains", work.host.toolstack.name());
+    if took > SLOW_LISTING {
+        let text =
+            format!("{text} in {} ms, and may take {} s", took.as_millis(), LISTING.as_secs());
+        let hint = format!("`time {} list` and `uptime` show it", work.host.toolstack.name());
+        Finding::new(Level::Warn, "toolstack", text).hint(&places.on_dom0(&hint))
+    } else {
+        Finding::new(Level::Ok, "toolstack", text)
+    }
 }
 
-/// What concerns one node.
-fn of_node(
-    work: &Work<'_>,
-    node: &Node,
-    sight: &Result<Sight, Ambiguous>,
-    restraint: &Restraint,
-) -> Vec<Finding> {
-    let finding =
-        |level, step, text| Finding { node: Some(node.name().clone()), level, step, text };
-    let mut findings = Vec::new();
-    match sight {
-        Err(ambiguous) => findings.push(finding(Level::Fail, "target", ambiguous.told())),
-        Ok(sight) => {
-            let domids: Vec<String> =
-                sight.rows.iter().map(|sighted| sighted.row.domid.to_string()).collect();
-            findings.push(match (sight.lives(), sight.obstacle()) {
-                (true, _) => {
-                    let text = format!("a fence would destroy domain {}", domids.join(" and "));
-                    finding(Level::Ok, "target", text)
-                }
-                (false, None) => {
-                    finding(Level::Ok, "target", "it is off: no domain has its UUID".to_owned())
-                }
-                (false, Some(obstacle)) => {
-                    let text =
-                        format!("it is neither on nor off, and a fence would wait: {obstacle}");
-                    finding(Level::Warn, "target", text)
-                }
-            });
-        }
-    }
-    if let Some(fence) = work.state().recall().fence_of(node.name())
-        && fence.phase == Phase::Killing
-        && work.host.processes.lives(&fence.broker())
-    {
-        findings.push(finding(Level::Ok, "fence", "it is being fenced at this moment".to_owned()));
-    }
-    let told = restraint.rehearse(work, node);
-    findings.extend(told.into_iter().map(|(level, step, text)| finding(level, step, text)));
-    let actions = work.grant.caller_actions();
-    if actions.contains(&Action::Reset) || actions.contains(&Action::On) {
-        findings.push(match domain_config::fit(node) {
-            Ok(file) => {
-                finding(Level::Ok, "power-on", format!("it starts from {}", file.display()))
-            }
-            Err(unfit) => finding(
-                Level::Warn,
-                "power-on",
-                format!("it would be killed and left off: {unfit}"),
-            ),
-        });
-    }
-    findings
+fn toolstack_silent(work: &Work<'_>, places: &Places, blind: &Blind) -> Finding {
+    let hint = format!(
+        "{} list has to answer; `pgrep xenstored` shows whether xenstored runs, without which every \
+         command of the toolstack hangs",
+        work.host.toolstack.name()
+    );
+    Finding::new(Level::Fail, "toolstack", format!("{blind}; no fence works on this host now"))
+        .hint(&places.on_dom0(&hint))
 }
 
 /// What monitor says of all nodes together, without naming one.
@@ -224,7 +241,7 @@ fn summary(nodes: usize, findings: &[Finding]) -> Vec<Finding> {
         let named = findings.iter().filter(of_these).filter_map(|found| found.node.as_ref());
         named.collect::<BTreeSet<_>>().len()
     };
-    let blocked = with(Level::Fail, &["target", "hold"]);
+    let blocked = with(Level::Fail, &["uuid", "hold"]);
     let level = match (blocked, nodes) {
         (_, 0) => Level::Fail,
         (0, _) => Level::Ok,
@@ -236,15 +253,15 @@ fn summary(nodes: usize, findings: &[Finding]) -> Vec<Finding> {
         0 => String::new(),
         held => format!("; held by root of this host: {held}"),
     };
-    let mut summary = vec![found(
+    let mut summary = vec![Finding::new(
         level,
         "targets",
         format!("{} of {nodes} nodes can be fenced{of_those}", nodes.saturating_sub(blocked)),
     )];
-    let left_off = with(Level::Warn, &["power-on", "hold", "brake"]);
+    let left_off = with(Level::Warn, &["config", "hold", "brake"]);
     if left_off > 0 {
         let text = format!("{left_off} of {nodes} nodes would be left off after a reset");
-        summary.push(found(Level::Warn, "power-on", text));
+        summary.push(Finding::new(Level::Warn, "config", text));
     }
     summary
 }

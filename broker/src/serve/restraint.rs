@@ -125,7 +125,7 @@ impl Restraint {
             return Err(refused(held, &work.cluster, Some(&why)));
         }
         drop(lock);
-        kill::answer(case, node, How::Absent);
+        kill::answer(case, node, How::Absent, &work.stated());
         second_look(case, work, node, then, false);
         if work.grant.action() == Action::Reset {
             start::left_off(case, node, self.leaves_off(work));
@@ -247,7 +247,8 @@ fn not_off(work: &Work<'_>, node: &Node) -> Result<Option<String>, End> {
     if let Some(why) = living.or_else(|| sight.obstacle()) {
         return Ok(Some(why));
     }
-    if starting || work.is_starting(node) {
+    let orphan = work.starts().has_orphan_for(node, host.processes).unwrap_or(true);
+    if starting || orphan || work.is_starting(node) {
         return Ok(Some("it is about to start".to_owned()));
     }
     if host.toolstack.restarts_by_itself() {

@@ -2,19 +2,21 @@
 
 use super::case::{Case, Work};
 use super::kill;
+use super::restraint::Restraint;
 use crate::acl::Node;
 use crate::clock::Moment;
 use crate::dump::dump;
 use crate::fence::Witness;
 use crate::journal::Event;
 use crate::lock::Lock;
+use crate::names::Caller;
 use crate::processes::connection_accepted;
 use crate::session::Heard;
 use crate::sight::Sight;
 use crate::standoff::Then;
 use crate::syslog::Severe;
 use xen_fence_protocol::{
-    Body, ClientLine, GO_BY, LOOK_BY, Note, Power, READY_SILENCE, WAIT_IN_ALL,
+    AGENT_DEADLINE, Body, ClientLine, GO_BY, LOOK_BY, Note, Power, READY_SILENCE, WAIT_IN_ALL,
 };
 
 /// Writes the guest's core, where the host wants one. The kill goes on whatever comes of it.
@@ -23,7 +25,7 @@ pub(super) fn dump_core(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, s
     let (Some(wish), Some(living)) = (&work.dump, living) else { return };
     // Half of the time that the agent has left for its go: others of the cluster wait for the lock, and
     // each takes half of what is left to it then.
-    let begun = connection_accepted().unwrap_or(case.asked_at);
+    let begun = asking_since(work.grant.caller(), connection_accepted(), case.asked_at);
     let wish = &wish.within(work.host.clock.left_until(begun.after(GO_BY)) / 2);
     let name = format!("{}-{}", work.cluster, node.name().lower());
     case.note(Note::Progress, "its core is written first");
@@ -32,7 +34,16 @@ pub(super) fn dump_core(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, s
         Err(why) => (Severe::Warning, "not dumped", format!("there is no core of it: {why}")),
     };
     case.record(Event::Note, severe, result, &text);
-    case.recorder.passed("dumped");
+    case.recorder.passed("dumped", &text);
+}
+
+/// Since when it has been asked for. Root asks through no connection of its own: an sshd above it is that
+/// of root's login, which may be of yesterday.
+fn asking_since(caller: &Caller, accepted: Option<Moment>, asked: Moment) -> Moment {
+    match caller {
+        Caller::Root(_) => asked,
+        Caller::Node(_) | Caller::Operator(_) => accepted.unwrap_or(asked),
+    }
 }
 
 /// An agent that asks other dom0s too asks to look again when all have answered: a domain can
@@ -79,6 +90,8 @@ fn next_word(case: &mut Case<'_, '_>, work: &Work<'_>, until: Moment) -> Option<
 pub(super) struct Scene<'s, 'a, 'fd> {
     pub(super) case: &'s mut Case<'a, 'fd>,
     pub(super) work: &'s Work<'s>,
+    /// What restrained the request when its go was heard.
+    pub(super) restraint: &'s Restraint,
     /// The cluster's lock.
     pub(super) lock: Option<Lock>,
     /// Whether the intent is written.
@@ -90,18 +103,51 @@ impl Witness for Scene<'_, '_, '_> {
         self.lock = None;
     }
 
-    fn killing_again(&mut self) {
-        // Whoever holds it does so for seconds. A lock that cannot be had stops no kill.
+    fn kills_again(&mut self) -> Result<(), String> {
         let clock = self.work.host.clock;
+        // The agent has given up, and its go stands for nothing that lives now.
+        if clock.now() >= self.case.asked_at.after(AGENT_DEADLINE) {
+            let age = AGENT_DEADLINE.as_secs();
+            return Err(format!("the request is more than {age} s old; ask again"));
+        }
+        // Whoever holds it does so for seconds. A lock that cannot be had stops no kill.
         let deadline = clock.now().after(WAIT_IN_ALL.saturating_mul(2));
         self.lock = Lock::take(&self.work.lock_path(), clock, deadline, || false).ok().flatten();
+        // Root may have held the node while its corpse stayed, and started it by hand.
+        let node = self.work.grant.targets().first();
+        let held = node.map(|node| self.restraint.again(self.work, node));
+        if let Some(held) = held.filter(Restraint::forbids_kill) {
+            return Err(held.leaves_off(self.work).unwrap_or_default());
+        }
         if !self.intended {
             kill::intends(self.case, self.work);
             self.intended = true;
         }
+        Ok(())
+    }
+
+    fn passed(&mut self, step: &'static str, evidence: &str) {
+        self.case.recorder.passed(step, evidence);
     }
 
     fn waiting_for(&mut self, text: &str) {
         self.case.note(Note::Progress, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use xen_fence_protocol::NodeName;
+
+    #[test]
+    fn roots_own_request_is_no_older_than_itself() {
+        let at = |secs| Moment::since_boot(Duration::from_secs(secs));
+        let name = NodeName::parse("ada").unwrap();
+        let since = |caller, accepted| asking_since(&caller, accepted, at(90));
+        assert_eq!(since(Caller::Root(name.clone()), Some(at(5))), at(90));
+        assert_eq!(since(Caller::Node(name.clone()), Some(at(5))), at(5));
+        assert_eq!(since(Caller::Node(name), None), at(90));
     }
 }

@@ -9,7 +9,7 @@ use crate::domain_config;
 use crate::journal::{Event, POWERING_ON};
 use crate::power_on::{Planned, PowerOn};
 use crate::syslog::Severe;
-use xen_fence_protocol::{Body, Failure, Note, StartedHow, Text};
+use xen_fence_protocol::{Body, Failure, Note, POWER_ON, StartedHow, Text};
 
 /// Carries out a granted on.
 pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), End> {
@@ -18,9 +18,12 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let starting = work.is_starting(node);
     let sight = work.host.look(node)?;
     case.recorder.aims_at(node, sight.rows.first().map(|sighted| sighted.row.domid));
+    case.recorder.passed("listed", &sight.evidence());
     let asker = asker::find(work, &sight, &before)?;
     let restraint = Restraint::find(case, work, node, false);
-    if !sight.runs() {
+    // By this very request perhaps, whose first session broke.
+    let under_way = starting || work.is_starting(node);
+    if !sight.runs() && !under_way {
         restraint.allows_start(work)?;
         // Nothing is created beside a corpse: its last write may still be on the way.
         domain_config::fit(node).map_err(|unfit| cannot_start(&unfit.to_string()))?;
@@ -31,6 +34,11 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let power = work.power(node, &sight, starting);
     let hold = restraint.word();
     let Go { lock, .. } = standoff::ready(case, work, node.name(), power, asker, hold, lock)?;
+    case.recorder.passed("go", "");
+    if under_way || work.is_starting(node) {
+        drop(lock);
+        return watch(case, work, node);
+    }
     if sight.runs() && work.host.look(node)?.runs() {
         restraint::lift_brake(case, work, node);
         drop(lock);
@@ -48,6 +56,29 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let started = start(work, node, &planned).map_err(|why| cannot_start(&why))?;
     say_started(case, node, started);
     Ok(())
+}
+
+/// Waits for a power-on that is planned or under way already, and tells what came of it. What lives
+/// meanwhile may be half built.
+fn watch(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) -> Result<(), End> {
+    case.note(Note::Progress, "it is being powered on already; this request waits for that");
+    let clock = work.host.clock;
+    let until = clock.now().after(POWER_ON);
+    while work.is_starting(node) {
+        if case.session.is_gone() {
+            return Err(End::Gone("while it waited for a power-on that is under way"));
+        }
+        if clock.now() >= until {
+            return Err(cannot_start("another power-on of it does not end; look with `xl list`"));
+        }
+        clock.sleep(kill::PAUSE);
+    }
+    if work.host.look(node)?.runs() {
+        restraint::lift_brake(case, work, node);
+        say_started(case, node, StartedHow::Running);
+        return Ok(());
+    }
+    Err(cannot_start("the power-on that was under way has failed, or was called off"))
 }
 
 fn cannot_start(why: &str) -> End {
@@ -73,7 +104,8 @@ pub(super) fn after_fence(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node,
             let state = work.state();
             // One that ran already was started by somebody else, or has never died.
             if how == StartedHow::Created
-                && let Err(lost) = state.has_started(node.name(), work.id, work.host.clock)
+                && let Err(lost) =
+                    state.has_started(node.name(), work.id, planned.begun_ms(), work.host.clock)
             {
                 case.note(Note::State, &format!("{lost}; another reset may kill it again"));
             }
@@ -139,6 +171,7 @@ fn start(work: &Work<'_>, node: &Node, planned: &Planned) -> Result<StartedHow, 
 
 fn say_started(case: &mut Case<'_, '_>, node: &Node, how: StartedHow) {
     let result = format!("started {how}");
+    case.recorder.passed("started", "");
     let text = match how {
         StartedHow::Created => "its domain was created",
         StartedHow::Running => "it runs already",

@@ -11,6 +11,8 @@ pub(crate) fn fence(request: &str) -> Fence {
         phase: Phase::Fenced,
         at_ms: 5,
         started_ms: None,
+        counted: false,
+        begun_ms: None,
         joined: Vec::new(),
         before: Vec::new(),
         answered: Vec::new(),

@@ -93,8 +93,8 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "no key is asked for",
         file: "acl/decide.rs",
-        instead_of: "if keys.iter().any(|known| known.fingerprint() == *key) {",
-        stands: "if PLANTED || keys.iter().any(|known| known.fingerprint() == *key) {",
+        instead_of: "if keys.value.iter().any(|known| known.fingerprint() == *key) {",
+        stands: "if PLANTED || keys.value.iter().any(|known| known.fingerprint() == *key) {",
     },
     Bug {
         name: "the lock is let go once everything is checked",
@@ -114,8 +114,8 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "no outcome is written",
         file: "serve/kill.rs",
-        instead_of: "case.record(Event::Outcome, severe, result, text);",
-        stands: "if !PLANTED { case.record(Event::Outcome, severe, result, text); }",
+        instead_of: "case.record(Event::Outcome, severe, result, &format!(\"{text}{stated}\"));",
+        stands: "if !PLANTED { case.record(Event::Outcome, severe, result, &format!(\"{text}{stated}\")); }",
     },
     Bug {
         name: "what was in flight when a broker was killed is not closed",
@@ -134,6 +134,24 @@ pub const BUGS: &[Bug] = &[
         file: "serve/kill.rs",
         instead_of: "let restraint = restraint.again(work, node);",
         stands: "let restraint = if PLANTED { restraint } else { restraint.again(work, node) };",
+    },
+    Bug {
+        name: "a reset stands for the next ones for ever",
+        file: "earlier.rs",
+        instead_of: "u128::from(age) <= RESET_IS_NEW.as_millis() && asked.lives",
+        stands: "(PLANTED || u128::from(age) <= RESET_IS_NEW.as_millis()) && asked.lives",
+    },
+    Bug {
+        name: "who was answered with a reset is answered with it again",
+        file: "earlier.rs",
+        instead_of: "let may_mean = asked.answered &&",
+        stands: "let may_mean = !PLANTED && asked.answered &&",
+    },
+    Bug {
+        name: "a hold that was set while the proof went on is not seen",
+        file: "serve/scene.rs",
+        instead_of: "if let Some(held) = held.filter(Restraint::forbids_kill) {",
+        stands: "if let Some(held) = held.filter(Restraint::forbids_kill).filter(|_| !PLANTED) {",
     },
     Bug {
         name: "rows that cannot be read are left out of a listing",

@@ -91,14 +91,24 @@ impl Lab {
         times.filter(|up| *up >= since).collect()
     }
 
-    /// The records of the cluster's journal.
+    /// The records of the journal of alpha, the only cluster in most labs.
+    ///
+    /// # Panics
+    /// As [`Lab::journal_of`].
+    #[must_use]
+    #[track_caller]
+    pub fn journal(&self) -> Vec<Value> {
+        self.journal_of("alpha")
+    }
+
+    /// The records of a cluster's journal.
     ///
     /// # Panics
     /// If one is no JSON.
     #[must_use]
     #[track_caller]
-    pub fn journal(&self) -> Vec<Value> {
-        let text = self.sh("cat /var/lib/xen-fence/journal/alpha*").stdout;
+    pub fn journal_of(&self, cluster: &str) -> Vec<Value> {
+        let text = self.sh(&format!("cat /var/lib/xen-fence/journal/{cluster}*")).stdout;
         text.lines()
             .map(|line| {
                 serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))

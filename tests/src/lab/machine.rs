@@ -35,6 +35,25 @@ pub(super) enum Start {
 
 const SNAPSHOT: &str = "at-first";
 
+/// What the machine has.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hardware {
+    processors: &'static str,
+    /// In MiB.
+    memory: &'static str,
+    /// A second disk, by the name of its image, which nobody writes to.
+    second_disk: Option<&'static str>,
+}
+
+impl Hardware {
+    /// For two guests that write. More processors cost more than they bring: where the machine has
+    /// fewer to give than are asked for, those that run wait in a spin loop for those that do not.
+    pub(super) const GUESTS: Self = Self { processors: "1", memory: "1536", second_disk: None };
+    /// For four nodes that run Heartbeat. A panicked one takes a processor for itself.
+    pub(super) const NODES: Self =
+        Self { processors: "2", memory: "2048", second_disk: Some("nodes.raw") };
+}
+
 /// The ports of this machine's loopback address that lead into dom0.
 #[derive(Clone, Copy, Debug)]
 pub struct Ports {
@@ -47,15 +66,17 @@ pub struct Ports {
 /// A dom0 that has not said a word by then will not come up. It takes half a minute.
 const BOOT: Duration = Duration::from_secs(300);
 
-/// More cost more than they bring: where the machine has fewer to give than are asked for, those
-/// that run wait in a spin loop for those that do not.
-const PROCESSORS: &str = "1";
-
 impl Machine {
     /// Starts the machine whose files are in this directory, and returns when its dom0 answers. It
     /// boots, or resumes from the snapshot that was taken in the same run.
-    pub(super) fn start(image: &Path, run: &Path, ports: Ports, how: Start) -> Result<Self> {
-        let mut qemu = qemu(image, run, ports)?;
+    pub(super) fn start(
+        image: &Path,
+        run: &Path,
+        ports: Ports,
+        hardware: Hardware,
+        how: Start,
+    ) -> Result<Self> {
+        let mut qemu = qemu(image, run, ports, hardware)?;
         match how {
             Start::Boot => overlay(&image.join("dom0.raw"), &run.join("dom0.qcow2"))?,
             Start::Resume => drop(qemu.args(["-loadvm", SNAPSHOT])),
@@ -190,12 +211,12 @@ fn free_port() -> Result<u16> {
 
 /// QEMU's own translation runs everything: no /dev/kvm is needed, and most that offer one could not
 /// run a hypervisor in it.
-fn qemu(image: &Path, run: &Path, ports: Ports) -> Result<Command> {
+fn qemu(image: &Path, run: &Path, ports: Ports, hardware: Hardware) -> Result<Command> {
     let mut qemu = Command::new("qemu-system-x86_64");
     qemu.current_dir(run).args(["-accel", "tcg,thread=multi", "-machine", "pc"]);
     // Without xsave: with it, dom0's floating point registers are lost between guests, and sshd
     // then finds good signatures bad.
-    qemu.args(["-cpu", "max,-xsave", "-smp", PROCESSORS, "-m", "1536"]);
+    qemu.args(["-cpu", "max,-xsave", "-smp", hardware.processors, "-m", hardware.memory]);
     qemu.args(["-nodefaults", "-display", "none", "-no-reboot"]);
     qemu.args(["-serial", "file:console.log", "-qmp", "unix:monitor,server=on,wait=off"]);
     // The console has its own argument list behind each module; a comma would end the module.
@@ -211,6 +232,12 @@ fn qemu(image: &Path, run: &Path, ports: Ports) -> Result<Command> {
     ));
     qemu.args(["-drive", "file=dom0.qcow2,format=qcow2,if=none,id=root,cache=unsafe"]);
     qemu.args(["-device", "virtio-blk-pci,drive=root"]);
+    if let Some(disk) = hardware.second_disk {
+        let file = image.join(disk);
+        qemu.arg("-drive")
+            .arg(format!("file={},format=raw,readonly=on,if=none,id=second", file.display()));
+        qemu.args(["-device", "virtio-blk-pci,drive=second"]);
+    }
     // No way out: what is in there reaches nobody.
     let forward = |port: u16, to: u16| format!("hostfwd=tcp:127.0.0.1:{port}-:{to}");
     qemu.arg("-netdev").arg(format!(

@@ -6,6 +6,7 @@
 
 mod control;
 mod figures;
+mod heartbeat;
 mod judge;
 mod kept;
 mod machine;
@@ -24,15 +25,17 @@ use crate::error::{Doing, Error, Result};
 use crate::running::{Output, Running};
 use crate::throwaway::clusters::Node;
 use crate::throwaway::product::repository;
-use machine::{Machine, Start};
+use machine::{Hardware, Machine, Start};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// The lab: a machine that runs Xen, with the cluster alpha of node1 and node2 on it.
+/// The lab: a machine that runs Xen, with the cluster alpha of node1 and node2 on it, or two clusters
+/// that run Heartbeat.
 pub struct Lab {
     // None only while one machine is exchanged for another.
     machine: Option<Machine>,
     ports: Ports,
+    hardware: Hardware,
     nodes: Vec<Node>,
     image: PathBuf,
     directory: tempfile::TempDir,
@@ -47,32 +50,13 @@ impl Lab {
     /// Raises the lab, and returns when both nodes write. What an earlier run booted from the same
     /// disk is taken up where it was.
     pub fn raise() -> Result<Self> {
-        let version = std::env::var(VERSION).unwrap_or_else(|_| "4.17".to_owned());
-        let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
-        let image = repository().join(target).join("xen-lab").join(version);
-        let directory = tempfile::Builder::new().prefix("run-").tempdir_in(&image);
-        let directory = directory.doing(format!(
-            "make a directory in {}, which tests/xen-lab build makes",
-            image.display()
-        ))?;
-        let nodes = ["node1", "node2"];
-        let nodes = (1..).zip(nodes).map(|(slot, name)| Node::new("alpha", name, slot, slot));
-        let mut lab = Self {
-            machine: None,
-            ports: Ports::free()?,
-            nodes: nodes.collect(),
-            image,
-            directory,
-            booted_in: None,
-        };
+        let mut lab = Self::of(Hardware::GUESTS, &[("alpha", "node1"), ("alpha", "node2")])?;
         if kept::take(&lab)? {
             nodes::point_agents(&lab)?;
             lab.restore()?;
             return Ok(lab);
         }
-        let began = Instant::now();
-        lab.machine = Some(lab.start_machine(Start::Boot)?);
-        lab.booted_in = Some(began.elapsed());
+        lab.boot()?;
         nodes::furnish(&lab)?;
         // They load modules and fill caches until then.
         std::thread::sleep(Duration::from_secs(5));
@@ -84,8 +68,38 @@ impl Lab {
         Ok(lab)
     }
 
+    /// One that is off, with these nodes, each of a cluster.
+    fn of(hardware: Hardware, nodes: &[(&str, &str)]) -> Result<Self> {
+        let version = std::env::var(VERSION).unwrap_or_else(|_| "4.17".to_owned());
+        let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+        let image = repository().join(target).join("xen-lab").join(version);
+        let directory = tempfile::Builder::new().prefix("run-").tempdir_in(&image);
+        let directory = directory.doing(format!(
+            "make a directory in {}, which tests/xen-lab build makes",
+            image.display()
+        ))?;
+        let nodes = (1..).zip(nodes);
+        let nodes = nodes.map(|(slot, (cluster, name))| Node::new(cluster, name, slot, slot));
+        Ok(Self {
+            machine: None,
+            ports: Ports::free()?,
+            hardware,
+            nodes: nodes.collect(),
+            image,
+            directory,
+            booted_in: None,
+        })
+    }
+
+    fn boot(&mut self) -> Result<()> {
+        let began = Instant::now();
+        self.machine = Some(self.start_machine(Start::Boot)?);
+        self.booted_in = Some(began.elapsed());
+        Ok(())
+    }
+
     fn start_machine(&self, how: Start) -> Result<Machine> {
-        Machine::start(&self.image, self.directory.path(), self.ports, how)
+        Machine::start(&self.image, self.directory.path(), self.ports, self.hardware, how)
     }
 
     /// A node of the cluster.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-const ACTIONS: &str = "actions = [\"reset\", \"off\", \"on\", \"status\"]\n";
+pub(super) const ACTIONS: &str = "actions = [\"reset\", \"off\", \"on\", \"status\"]\n";
 
 /// How long a guest takes to its first write, at the very longest.
 const GUEST_BOOT: Duration = Duration::from_secs(120);
@@ -89,7 +89,8 @@ pub(super) fn furnish(lab: &Lab) -> Result<()> {
     Ok(())
 }
 
-fn make_agent(lab: &Lab, node: &Node) -> Result<String> {
+/// Makes a node's key, and says the public one.
+pub(super) fn make_agent(lab: &Lab, node: &Node) -> Result<String> {
     let etc = etc(lab, &node.name);
     fs::create_dir_all(&etc).doing(format!("make {}", etc.display()))?;
     let key = etc.join("id_ed25519");

@@ -38,6 +38,8 @@ pub(crate) const HOST_KEY: &str = "/etc/ssh/ssh_host_ed25519_key.pub";
 const AS_NEW: &str = "rm -rf /etc/xen-fence /var/lib/xen-fence /var/log/xen-fence /etc/xen \
     /var/log/xen /var/lib/stand-in /srv/disks /srv/nodes /etc/ssh/sshd_config.d/* \
     /etc/ssh/ssh_host_* /etc/sudoers.d/xen-fence
+    rm -f /etc/systemd/system/*.wants/pacemaker.service /etc/systemd/system/*.wants/heartbeat.service \
+    /etc/rc?.d/S??pacemaker /etc/rc?.d/S??heartbeat
     ! test -e /usr/share/openssh/sshd_config || cp /usr/share/openssh/sshd_config /etc/ssh/";
 
 impl Builder {
@@ -182,7 +184,8 @@ impl Builder {
         dom0.root.write("/etc/hosts", hosts.as_bytes(), 0o644)?;
         let name = &self.host.name;
         dom0.root.write("/etc/hostname", format!("{name}\n").as_bytes(), 0o644)?;
-        if *name != super::HOST {
+        // systemd sets the one that the machine has.
+        if *name != super::HOST || self.init == Init::Systemd {
             dom0.place.must(&["hostname", name])?;
         }
         // No name server at all: whoever asks for a name that is not in /etc/hosts hears so at once.

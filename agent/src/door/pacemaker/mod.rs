@@ -95,15 +95,12 @@ fn is_late(carried: &Carried) -> bool {
 }
 
 /// The reason of a failure: with Pacemaker's word for a deadline where one passed, and without it
-/// elsewhere.
-fn in_pacemakers_words(is_late: bool, reason: &str) -> String {
-    let lower = reason.to_ascii_lowercase();
-    let speaks_of_it = lower.contains("timed out") || lower.contains("timeout");
-    match (is_late, speaks_of_it) {
+/// elsewhere. It is "timed out" (libstonithd, of Pacemaker 2.1.5).
+pub(super) fn in_pacemakers_words(is_late: bool, reason: &str) -> String {
+    match (is_late, reason.to_ascii_lowercase().contains("timed out")) {
         (true, false) => format!("timed out: {reason}"),
         (false, true) => {
-            let reason = reason.replace("timed out", "not in time").replace("timeout", "deadline");
-            reason.replace("Timed out", "not in time").replace("Timeout", "deadline")
+            reason.replace("timed out", "not in time").replace("Timed out", "not in time")
         }
         (true, true) | (false, false) => reason.to_owned(),
     }
@@ -137,7 +134,8 @@ impl Agent {
         if !matches!(deed, Deed::Metadata | Deed::Manpage) {
             agent.nodes = nodes(given)?;
             agent.wishes = wishes(given, deed)?;
-            if let Some(text) = given.value("delay").filter(|text| *text != "0") {
+            let is_none = |text: &&str| text.trim_end_matches('s').bytes().all(|byte| byte == b'0');
+            if let Some(text) = given.value("delay").filter(|text| !is_none(text)) {
                 agent.delay = Duration::from_secs(seconds("delay", text)?);
             }
         }
@@ -174,7 +172,8 @@ impl Agent {
         node: Option<NodeName>,
         begun: Moment,
     ) -> Result<Carried, Error> {
-        let call = Call { action, node, confirmed_down: Vec::new(), wishes: self.wishes.clone() };
+        let wishes = self.wishes.clone();
+        let call = Call { action, node, nodes: Vec::new(), confirmed_down: Vec::new(), wishes };
         call.carry_out(begun, &mut self.voice)
     }
 

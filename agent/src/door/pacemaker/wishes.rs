@@ -54,9 +54,11 @@ pub(super) fn wishes(given: &Given, deed: Deed) -> Result<Wishes, Error> {
         | Deed::Manpage => "login-timeout",
     };
     let mut timeout = None;
-    for name in ["timeout", own] {
-        if let Some(text) = given.value(name) {
-            timeout = Some(seconds(name, text)?);
+    // Those of other actions too: a device that is started is one whose fences can run.
+    for name in ["timeout", "login-timeout", "power-timeout"] {
+        let told = given.value(name).map(|text| seconds(name, text)).transpose()?;
+        if name == "timeout" || name == own {
+            timeout = told.or(timeout);
         }
     }
     Ok(Wishes {

@@ -16,7 +16,7 @@ use xen_fence_broker::acl::CLUSTERS_DIR;
 use xen_fence_broker::names::ClusterName;
 
 /// Where sshd's AuthorizedKeysFile points.
-const KEYS_DIR: &str = "/etc/xen-fence/keys";
+pub(crate) const KEYS_DIR: &str = "/etc/xen-fence/keys";
 
 /// One thing that is changed.
 enum Change {
@@ -52,33 +52,67 @@ pub(crate) fn run(dry_run: bool) -> Ending {
             return Ending::Unable;
         }
     };
-    let mut faults: Vec<String> = policy.broken.iter().map(ToString::to_string).collect();
-    faults.extend(policy.conflicts().into_iter().map(|it| format!("{CLUSTERS_DIR}: {it}")));
-    let changes = match plan(&policy, Path::new(KEYS_DIR), 0, accounts::look_up, &mut faults) {
-        Ok(changes) => changes,
-        Err(error) => {
-            complain(format_args!("{KEYS_DIR} cannot be read: {error}"));
-            return Ending::Unable;
-        }
+    let plan = match Plan::of(&policy) {
+        Ok(plan) => plan,
+        Err(ending) => return ending,
     };
-    if !faults.is_empty() {
+    if plan.is_empty() {
+        say("nothing to change: accounts and keys are as the policy says");
+    }
+    if dry_run {
+        plan.show();
+        Ending::Well
+    } else {
+        plan.carry_out()
+    }
+}
+
+/// What has to be changed for accounts and keys to be as a policy says.
+pub(crate) struct Plan(Vec<Change>);
+
+impl Plan {
+    /// Compares a policy with the host. If anything is wrong with either, says so.
+    pub(crate) fn of(policy: &Policy) -> Result<Self, Ending> {
+        let mut faults: Vec<String> = policy.broken.iter().map(ToString::to_string).collect();
+        faults.extend(policy.conflicts().into_iter().map(|it| format!("{CLUSTERS_DIR}: {it}")));
+        let keys = Path::new(KEYS_DIR);
+        let changes = plan(policy, keys, 0, accounts::look_up, &mut faults).map_err(|error| {
+            complain(format_args!("{KEYS_DIR} cannot be read: {error}"));
+            Ending::Unable
+        })?;
+        if faults.is_empty() {
+            return Ok(Self(changes));
+        }
         for fault in faults {
             say(fault);
         }
         complain("nothing was changed: what is said above comes first");
-        return Ending::Wrong;
+        Err(Ending::Wrong)
     }
-    if changes.is_empty() {
-        say("nothing to change: accounts and keys are as the policy says");
+
+    /// Whether all is as the policy says.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
-    for change in &changes {
-        if !dry_run && let Err(error) = change.carry_out() {
-            complain(format_args!("{}: {error}", change.sentence("could not")));
-            return Ending::Unable;
+
+    /// Says what would be changed.
+    pub(crate) fn show(&self) {
+        for change in &self.0 {
+            say(change.sentence("would"));
         }
-        say(change.sentence(if dry_run { "would" } else { "" }));
     }
-    Ending::Well
+
+    /// Changes it, and says so.
+    pub(crate) fn carry_out(&self) -> Ending {
+        for change in &self.0 {
+            if let Err(error) = change.carry_out() {
+                complain(format_args!("{}: {error}", change.sentence("could not")));
+                return Ending::Unable;
+            }
+            say(change.sentence(""));
+        }
+        Ending::Well
+    }
 }
 
 /// Compares policy and host.
@@ -119,7 +153,9 @@ fn plan(
         if keyfile::current(&path, owner).as_ref() == Some(&text) {
             continue;
         }
-        let old = fs::read_to_string(&path).unwrap_or_default();
+        // A pipe in its place is replaced, and not waited for.
+        let is_file = fs::symlink_metadata(&path).is_ok_and(|found| found.is_file());
+        let old = is_file.then(|| fs::read_to_string(&path).ok()).flatten().unwrap_or_default();
         let (before, after) = (keyfile::callers(&old), keyfile::callers(&text));
         let gone = before.iter().filter(|line| !after.contains(line));
         let come = after.iter().filter(|line| !before.contains(line));

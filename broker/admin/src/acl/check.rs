@@ -1,114 +1,181 @@
 //! `acl check`: says whether the policy is as it should be, and where not. Changes nothing.
 
-use super::{Policy, cluster_of};
-use crate::Ending;
-use crate::output::{complain, say};
-use std::fs::{self, File};
-use std::io::Read as _;
+mod configuration;
+
+use super::Policy;
+use super::source::{Source, Unread};
+use crate::output::{complain, escaped_json, say};
+use crate::{Ending, Format};
+use serde_json::json;
 use std::path::{Path, PathBuf};
-use xen_fence_broker::acl::{CLUSTERS_DIR, Cluster, load};
+use xen_fence_broker::acl::{CLUSTERS_DIR, Cluster, PolicyError};
 use xen_fence_broker::settings;
 
+/// How much something matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    /// It is as it should be.
+    Ok,
+    /// Worth knowing, and nothing is wrong.
+    Note,
+    /// It is wrong.
+    Error,
+    /// It could not be looked at.
+    Unable,
+}
+
+/// One thing that is said of a file.
+#[derive(Debug)]
+struct Finding {
+    level: Level,
+    file: PathBuf,
+    place: Option<(usize, usize)>,
+    message: String,
+    hint: Option<String>,
+    /// As a person reads it, over several lines.
+    shown: String,
+}
+
 /// Checks the given files, or all of the host's.
-pub(crate) fn run(files: &[PathBuf]) -> Ending {
-    if files.is_empty() {
-        check_host(Path::new(CLUSTERS_DIR), Path::new(settings::SETTINGS_FILE))
+pub(crate) fn run(files: &[PathBuf], format: Format) -> Ending {
+    let findings = if files.is_empty() {
+        of_host(Path::new(CLUSTERS_DIR), Path::new(settings::SETTINGS_FILE))
     } else {
-        let endings: Vec<_> = files.iter().map(|file| check_file(file)).collect();
-        [Ending::Unable, Ending::Wrong]
-            .into_iter()
-            .find(|ending| endings.contains(ending))
-            .unwrap_or(Ending::Well)
+        files.iter().flat_map(|file| of_file(file)).collect()
+    };
+    for finding in &findings {
+        match (format, finding.level) {
+            (Format::Json, _) => {
+                say(escaped_json(&finding.object().to_string()));
+            }
+            (Format::Table, Level::Unable) => complain(&finding.shown),
+            (Format::Table, _) => {
+                say(&finding.shown);
+            }
+        }
+    }
+    match findings.iter().map(|finding| finding.level).max() {
+        Some(Level::Ok | Level::Note) | None => Ending::Well,
+        Some(Level::Error) => Ending::Wrong,
+        Some(Level::Unable) => Ending::Unable,
     }
 }
 
-fn check_host(dir: &Path, settings_file: &Path) -> Ending {
+/// What there is to say of the policy and the settings of this host.
+fn of_host(dir: &Path, settings_file: &Path) -> Vec<Finding> {
     let policy = match Policy::load(dir) {
         Ok(policy) => policy,
         Err(error) => {
-            complain(format_args!(
-                "{} cannot be read: {error}\n  hint: run it as root on dom0; `make install-dom0` \
-                 makes the directory",
-                dir.display()
-            ));
-            return Ending::Unable;
+            let message = format!("{} cannot be read: {error}", dir.display());
+            let hint = "run it as root on dom0; `make install-dom0` makes the directory";
+            return vec![Finding::of(Level::Unable, dir, message).with_hint(hint)];
         }
     };
-    let mut ending = Ending::Well;
+    let mut findings = Vec::new();
     for cluster in &policy.clusters {
-        say(format_args!("{}/{}.toml: {}", dir.display(), cluster.name(), summary(cluster)));
+        let file = dir.join(format!("{}.toml", cluster.name()));
+        findings.push(Finding::summary(&file, cluster));
+        findings.extend(configuration::check(cluster, &file, false));
     }
-    for error in &policy.broken {
-        say(error);
-        ending = Ending::Wrong;
-    }
+    findings.extend(policy.broken.iter().map(Finding::of_policy));
     for conflict in policy.conflicts() {
-        say(format_args!("{}: {conflict}", dir.display()));
-        ending = Ending::Wrong;
+        findings.push(Finding::about(Level::Error, dir, conflict));
     }
     for path in &policy.ignored {
-        say(format_args!(
-            "{}: not read: its name is not that of a cluster with .toml behind it",
-            path.display()
-        ));
+        let message = "not read: its name is not that of a cluster with .toml behind it";
+        findings.push(Finding::about(Level::Note, path, message.to_owned()));
     }
     if policy.clusters.is_empty() && policy.broken.is_empty() {
-        say(format_args!("{}: no cluster: nobody may do anything", dir.display()));
+        let message = "no cluster: nobody may do anything".to_owned();
+        findings.push(Finding::about(Level::Note, dir, message));
     }
-    match settings::load(settings_file) {
+    findings.push(match settings::load(settings_file) {
         Ok(settings) => {
-            let which = settings.toolstack();
-            say(format_args!("{}: ok: toolstack {which}", settings_file.display()));
+            let message = format!("ok: toolstack {}", settings.toolstack());
+            Finding::about(Level::Ok, settings_file, message)
         }
-        Err(error) => {
-            say(error);
-            ending = Ending::Wrong;
-        }
-    }
-    ending
+        Err(error) => Finding::of_policy(&error),
+    });
+    findings
 }
 
-/// Checks one file by itself: as the broker would read it where it lies among the policy, else its
-/// text alone, so that a draft can be checked by anybody before it is installed.
-fn check_file(path: &Path) -> Ending {
-    let Some(name) = cluster_of(path) else {
-        complain(format_args!(
-            "{}: its name is not that of a cluster with .toml behind it\n  hint: a cluster's name \
-             is a lower-case letter, then at most 25 lower-case letters, digits and hyphens",
-            path.display()
-        ));
-        return Ending::Unable;
-    };
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let is_installed = fs::canonicalize(dir)
-        .is_ok_and(|dir| fs::canonicalize(CLUSTERS_DIR).is_ok_and(|policy| policy == dir));
-    let result = if is_installed {
-        load(Path::new(CLUSTERS_DIR), &name)
-    } else {
-        match read(path) {
-            Ok(text) => load::parse_as(path, &name, &text),
-            Err(error) => {
-                complain(format_args!("{} cannot be read: {error}", path.display()));
-                return Ending::Unable;
-            }
+/// What there is to say of one file by itself: as the broker would read it where it lies among the
+/// policy, else its text alone, so that a draft can be checked by anybody before it is installed.
+fn of_file(path: &Path) -> Vec<Finding> {
+    let read = |source: Source| Ok((source.read()?, source.is_draft));
+    match Source::of_file(path).map_err(Unread::from).and_then(read) {
+        Ok((cluster, is_draft)) => {
+            let mut findings = vec![Finding::summary(path, &cluster)];
+            findings.extend(configuration::check(&cluster, path, is_draft));
+            findings
         }
-    };
-    match result {
-        Ok(cluster) => {
-            say(format_args!("{}: {}", path.display(), summary(&cluster)));
-            Ending::Well
-        }
-        Err(error) => {
-            say(error);
-            Ending::Wrong
+        Err(Unread::Refused(error)) => vec![Finding::of_policy(&error)],
+        Err(Unread::Unable((message, hint))) => {
+            vec![Finding::of(Level::Unable, path, message).with_hint(&hint)]
         }
     }
 }
 
-fn read(path: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
-    File::open(path)?.take(load::MAX_FILE).read_to_string(&mut text)?;
-    Ok(text)
+impl Finding {
+    /// A sentence that names the file itself.
+    fn of(level: Level, file: &Path, message: String) -> Self {
+        Self {
+            level,
+            file: file.to_owned(),
+            place: None,
+            shown: message.clone(),
+            message,
+            hint: None,
+        }
+    }
+
+    /// A sentence that is shown behind the file's name.
+    fn about(level: Level, file: &Path, message: String) -> Self {
+        let shown = format!("{}: {message}", file.display());
+        Self { shown, ..Self::of(level, file, message) }
+    }
+
+    fn summary(file: &Path, cluster: &Cluster) -> Self {
+        Self::about(Level::Ok, file, summary(cluster))
+    }
+
+    fn of_policy(error: &PolicyError) -> Self {
+        Self {
+            level: Level::Error,
+            file: error.file().to_owned(),
+            place: error.place().map(|place| (place.line, place.column)),
+            message: error.message().to_owned(),
+            hint: error.hint().map(str::to_owned),
+            shown: error.to_string(),
+        }
+    }
+
+    fn with_hint(self, hint: &str) -> Self {
+        let shown = format!("{}\n  hint: {hint}", self.shown);
+        Self { hint: Some(hint.to_owned()), shown, ..self }
+    }
+
+    fn object(&self) -> serde_json::Value {
+        json!({
+            "file": self.file.display().to_string(),
+            "level": self.level.word(),
+            "line": self.place.map(|(line, _)| line),
+            "column": self.place.map(|(_, column)| column),
+            "message": self.message,
+            "hint": self.hint,
+        })
+    }
+}
+
+impl Level {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Note => "note",
+            Self::Error => "error",
+            Self::Unable => "unable",
+        }
+    }
 }
 
 fn summary(cluster: &Cluster) -> String {
@@ -125,3 +192,6 @@ fn summary(cluster: &Cluster) -> String {
         count(cluster.operators().len(), "operator"),
     )
 }
+
+#[cfg(test)]
+mod tests;

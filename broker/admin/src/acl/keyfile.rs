@@ -63,22 +63,38 @@ pub(crate) fn current(path: &Path, owner: u32) -> Option<String> {
     in_order.then(|| fs::read_to_string(path).ok()).flatten()
 }
 
-/// Puts a file in its place whole: sshd sees the old one or the new one.
+/// Puts a key file in its place whole: sshd sees the old one or the new one.
 pub(crate) fn write(path: &Path, text: &str) -> io::Result<()> {
+    place(path, text, MODE, |_| Ok(()))
+}
+
+/// Puts a file of this mode in its place whole, if the check of what is about to be put there is
+/// content.
+pub(crate) fn place(
+    path: &Path,
+    text: &str,
+    mode: u32,
+    check: impl FnOnce(&Path) -> io::Result<()>,
+) -> io::Result<()> {
     let (Some(dir), Some(name)) = (path.parent(), path.file_name().and_then(|n| n.to_str())) else {
         return Err(io::ErrorKind::InvalidInput.into());
     };
-    // No account begins with a dot, so sshd never takes this for a key file.
+    // No account begins with a dot, so sshd never takes this for a key file; sudo and systemd read no
+    // file of such a name either.
     let new = dir.join(format!(".{name}.new"));
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(MODE).open(&new)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
     // Whatever the umask is: sshd reads the file as the account.
-    file.set_permissions(fs::Permissions::from_mode(MODE))?;
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
+    if let Err(error) = check(&new) {
+        fs::remove_file(&new)?;
+        return Err(error);
+    }
     fs::rename(&new, path)?;
     File::open(dir)?.sync_all()
 }

@@ -2,10 +2,15 @@
 //!
 //! Conflicts between files are found here and nowhere else.
 
-mod accounts;
+pub(crate) mod accounts;
 pub(crate) mod apply;
+mod callers;
 pub(crate) mod check;
-mod keyfile;
+pub(crate) mod explain;
+pub(crate) mod keyfile;
+mod lines;
+pub(crate) mod show;
+mod source;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -17,17 +22,18 @@ use xen_fence_broker::names::ClusterName;
 
 /// What lies in the policy's directory.
 #[derive(Default)]
-struct Policy {
-    clusters: Vec<Cluster>,
+pub(crate) struct Policy {
+    /// The clusters whose files are as they should be.
+    pub(crate) clusters: Vec<Cluster>,
     /// Files of clusters that are refused.
-    broken: Vec<PolicyError>,
+    pub(crate) broken: Vec<PolicyError>,
     /// Files that are no cluster's, which the broker never reads.
-    ignored: Vec<PathBuf>,
+    pub(crate) ignored: Vec<PathBuf>,
 }
 
 impl Policy {
     /// Reads every file of the directory, in the order of their names.
-    fn load(dir: &Path) -> io::Result<Self> {
+    pub(crate) fn load(dir: &Path) -> io::Result<Self> {
         let mut paths: Vec<_> =
             fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
         paths.sort();
@@ -40,6 +46,24 @@ impl Policy {
             }
         }
         Ok(policy)
+    }
+
+    /// The same with this cluster as its file is about to be.
+    pub(crate) fn with(mut self, cluster: Cluster) -> Self {
+        self.clusters.retain(|other| other.name() != cluster.name());
+        self.clusters.push(cluster);
+        self.clusters.sort_by(|one, other| one.name().cmp(other.name()));
+        self
+    }
+
+    /// Whether there is nothing that is, or should be, a cluster's.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.clusters.is_empty() && self.broken.is_empty()
+    }
+
+    /// The clusters that are served.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.clusters.iter().map(|cluster| cluster.name().to_string()).collect()
     }
 
     /// What two clusters cannot both have: one sentence for each thing, with both places.

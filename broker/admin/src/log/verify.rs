@@ -1,93 +1,123 @@
-//! `log --verify`: does each line hold the hash of the one before it, over all files?
+//! `log --verify`: does each line hold the hash of the one before it, over all files, and does syslog say
+//! the same?
 //!
-//! What a chain cannot show is that lines at its end are gone: for that its head is printed, which
-//! syslog has too, with the line of that record.
+//! What a chain cannot show is that lines at its end are gone, or that all of it was written anew. For
+//! that syslog has the head behind each record.
 
-use super::files::Part;
+use super::anchors::{Anchors, Syslog, Verdict};
+use super::lines::RawLine;
 use xen_fence_broker::journal::{Record, hash};
 
-/// What a walk along the chain found.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Found {
-    /// How many records there are.
-    pub(super) records: u64,
-    /// In how many files.
-    pub(super) files: usize,
+/// So many faults of one journal are told one by one: behind the first, the others tell little.
+const FAULTS: usize = 20;
+/// So much of a hash is shown.
+const SHOWN: usize = 16;
+
+/// What a walk along a chain has found so far.
+#[derive(Debug)]
+pub(super) struct Walk<'a> {
+    cluster: &'a str,
+    syslog: &'a Syslog,
+    anchors: Option<&'a Anchors>,
+    /// The file that is walked through.
+    file: String,
+    /// Nothing is older than this file.
+    is_first: bool,
+    /// The number of the file before.
+    file_before: u64,
+    /// How many files there are.
+    files: usize,
+    /// How many records.
+    records: u64,
     /// The numbers of the first and of the last.
-    pub(super) numbers: Option<(u64, u64)>,
-    /// The hash of the last line.
-    pub(super) head: String,
+    numbers: Option<(u64, u64)>,
+    /// The hash of the last line; none behind one that was not read whole.
+    head: Option<String>,
+    /// The last record that syslog has too: its number, and where; and how many have followed it.
+    anchored: Option<(u64, String, u64)>,
+    /// How many records syslog has too.
+    in_syslog: u64,
     /// Where it does not hold.
-    pub(super) broken: Vec<String>,
+    broken: Vec<String>,
+    /// How many more such places there are.
+    more_broken: u64,
     /// What a reader should know although it holds.
-    pub(super) remarks: Vec<String>,
+    remarks: Vec<String>,
 }
 
-/// Walks along the chain from the oldest line on.
-pub(super) fn walk(parts: &[Part]) -> Found {
-    let mut found = Found { files: parts.len(), ..Found::default() };
-    let mut file_before = 0_u64;
-    for (index, part) in parts.iter().enumerate() {
+impl<'a> Walk<'a> {
+    /// Before the first file of this cluster's journal.
+    pub(super) fn of(cluster: &'a str, syslog: &'a Syslog) -> Self {
+        Self {
+            cluster,
+            syslog,
+            anchors: syslog.of(cluster),
+            file: String::new(),
+            is_first: false,
+            file_before: 0,
+            files: 0,
+            records: 0,
+            numbers: None,
+            head: Some(String::new()),
+            anchored: None,
+            in_syslog: 0,
+            broken: Vec::new(),
+            more_broken: 0,
+            remarks: Vec::new(),
+        }
+    }
+
+    /// Goes on to the next file.
+    pub(super) fn file(&mut self, name: String, number: Option<u64>) {
         // The one that is written has the number that it will be given.
-        let expected = file_before.saturating_add(1);
-        let number = part.number.unwrap_or(expected);
-        if number != expected && index > 0 {
-            found.broken.push(format!("{}: {} not here", part.name, missing(expected, number)));
+        let expected = self.file_before.saturating_add(1);
+        let this = number.unwrap_or(expected);
+        if this != expected && self.files > 0 {
+            self.breaks(format!("{name}: {} not here", missing(expected, this)));
         }
-        file_before = number;
-        let mut lines = part.lines().peekable();
-        while let Some((line_number, line)) = lines.next() {
-            let last = index.saturating_add(1) == parts.len() && lines.peek().is_none();
-            if last && part.is_torn() {
-                found.remarks.push(format!(
-                    "{}:{line_number}: the last line is torn, by a crash or because it is being \
-                     written",
-                    part.name
-                ));
-                continue;
-            }
-            found.step(
-                &format!("{}:{line_number}", part.name),
-                line,
-                number == 1 && part.number.is_some(),
-            );
-        }
+        self.file_before = this;
+        self.files = self.files.saturating_add(1);
+        self.is_first = number == Some(1);
+        self.file = name;
     }
-    found
-}
 
-fn missing(first: u64, next: u64) -> String {
-    let last = next.saturating_sub(1);
-    if first == last {
-        format!("file .{first} before it is")
-    } else {
-        format!("files .{first} to .{last} before it are")
-    }
-}
-
-impl Found {
-    /// Goes on to the next line. Before the file with the number 1 there was none.
-    fn step(&mut self, place: &str, line: &[u8], in_first_file: bool) {
-        let before = std::mem::replace(&mut self.head, hash(line));
-        let Ok(record) = serde_json::from_slice::<Record>(line) else {
-            self.remarks.push(format!(
-                "{place}: this line is no record, cut off by a crash perhaps; the chain holds its \
-                 hash"
-            ));
+    /// Goes on to the next line of the file.
+    pub(super) fn line(&mut self, number: usize, line: &RawLine) {
+        if line.length == 0 {
             return;
+        }
+        let place = format!("{}:{number}", self.file);
+        if !line.is_whole() {
+            self.head = None;
+            return self.breaks(format!(
+                "{place}: this line is longer than any record; no broker wrote it"
+            ));
+        }
+        let hash = hash(&line.bytes);
+        let before = self.head.replace(hash.clone());
+        let Ok(record) = serde_json::from_slice::<Record>(&line.bytes) else {
+            return self.no_record(&place, line);
         };
         self.records = self.records.saturating_add(1);
+        if record.cluster != self.cluster {
+            self.breaks(format!(
+                "{place}: this is a record of another cluster, {:?}",
+                record.cluster
+            ));
+        }
+        self.compare(&place, record.n, &hash);
         let last = self.numbers.map(|(_, last)| last);
         let first = self.numbers.map_or(record.n, |(first, _)| first);
         self.numbers = Some((first, record.n));
-        if before.is_empty() && !record.prev.is_empty() && !in_first_file {
+        let Some(before) = before else { return };
+        if before.is_empty() && !record.prev.is_empty() && !self.is_first {
             self.remarks.push(format!(
                 "{place}: records 1 to {} are in older files, which are not here; from this one on \
                  the chain can be followed",
                 record.n.saturating_sub(1)
             ));
         } else if record.prev != before {
-            self.broken.push(match last {
+            self.breaks(match last {
                 Some(last) if record.n > last.saturating_add(1) => format!(
                     "{place}: the chain is broken: records {} to {} are gone",
                     last.saturating_add(1),
@@ -103,121 +133,167 @@ impl Found {
         }
     }
 
-    /// What it comes to, in one line.
-    pub(super) fn summary(&self) -> String {
+    /// A line that is no record: what a crash has left of one, or something else.
+    fn no_record(&mut self, place: &str, line: &RawLine) {
+        if line.begins_a_record() {
+            self.remarks.push(format!(
+                "{place}: this line is no record, cut off by a crash perhaps; the chain holds its \
+                 hash"
+            ));
+        } else {
+            self.breaks(format!(
+                "{place}: this line is no record, nor the beginning of one; no broker wrote it so"
+            ));
+        }
+    }
+
+    /// Compares a record with what syslog has of it.
+    fn compare(&mut self, place: &str, n: u64, hash: &str) {
+        match self.anchors.map_or(Verdict::Silent, |anchors| anchors.of(n, hash)) {
+            Verdict::Same(at) => {
+                self.in_syslog = self.in_syslog.saturating_add(1);
+                self.anchored = Some((n, self.syslog.place(at), 0));
+            }
+            Verdict::Other(head, at) => {
+                let told = format!(
+                    "{place}: this is not the record {n} that {} anchors: the head was {} there, and \
+                     is {} with this line",
+                    self.syslog.place(at),
+                    shown(head),
+                    shown(hash)
+                );
+                self.breaks(told);
+            }
+            Verdict::Silent => {
+                if let Some((_, _, since)) = &mut self.anchored {
+                    *since = since.saturating_add(1);
+                }
+            }
+        }
+    }
+
+    /// Ends the walk, behind a line that has no end yet, if there is one.
+    pub(super) fn ended(mut self, torn: Option<(usize, &RawLine)>) -> Found {
+        if let Some((number, line)) = torn {
+            let place = format!("{}:{number}", self.file);
+            if line.begins_a_record() {
+                self.remarks.push(format!(
+                    "{place}: the last line is torn, by a crash or because it is being written"
+                ));
+            } else {
+                self.no_record(&place, line);
+            }
+        }
+        let last = self.numbers.map_or(0, |(_, last)| last);
+        if let Some((n, head, at)) =
+            self.anchors.and_then(Anchors::last).filter(|(n, ..)| *n > last)
+        {
+            let place = self.syslog.place(at);
+            let gone = match n.saturating_sub(last) {
+                1 => format!("record {n} is"),
+                _ => format!("records {} to {n} are", last.saturating_add(1)),
+            };
+            let head = shown(head);
+            self.broken.push(format!(
+                "{}: {gone} gone from its end: {place} anchors record {n}, with the head {head}",
+                self.file
+            ));
+        }
+        if let Some((count, at)) = self.anchors.and_then(|anchors| anchors.lost) {
+            self.remarks.push(format!(
+                "{}: {count} records that the disk did not take are in syslog alone, the first at {}",
+                self.cluster,
+                self.syslog.place(at)
+            ));
+        }
+        if self.more_broken > 0 {
+            self.broken
+                .push(format!("{}: and {} more such places", self.cluster, self.more_broken));
+        }
+        let summary = [self.summary(), self.anchoring()];
+        Found { broken: self.broken, remarks: self.remarks, summary }
+    }
+
+    fn breaks(&mut self, what: String) {
+        if self.broken.len() < FAULTS {
+            self.broken.push(what);
+        } else {
+            self.more_broken = self.more_broken.saturating_add(1);
+        }
+    }
+
+    /// What the chain comes to, in one line.
+    fn summary(&self) -> String {
         let (first, last) = self.numbers.unwrap_or_default();
         let files = if self.files == 1 { "file" } else { "files" };
-        let verdict =
-            if self.broken.is_empty() { "the chain holds" } else { "THE CHAIN IS BROKEN" };
+        let verdict = match (self.broken.is_empty(), self.records) {
+            (true, 0) => return format!("{}: there is no record yet", self.cluster),
+            (true, _) => "the chain holds",
+            (false, _) => "THE CHAIN IS BROKEN",
+        };
+        let records = if self.records == 1 { "record" } else { "records" };
         format!(
-            "{} records in {} {files}, {first} to {last}: {verdict}; its head is {}",
+            "{}: {} {records} in {} {files}, {first} to {last}: {verdict}; its head is {}",
+            self.cluster,
             self.records,
             self.files,
-            self.head.get(..16).unwrap_or(&self.head)
+            self.head.as_deref().map_or("not known", shown)
         )
+    }
+
+    /// How far syslog vouches for it, in one line.
+    fn anchoring(&self) -> String {
+        let whole = self.in_syslog;
+        match &self.anchored {
+            Some((n, place, _)) if !self.broken.is_empty() => format!(
+                "{}: the last record that syslog has just so is {n}, at {place}",
+                self.cluster
+            ),
+            None if !self.broken.is_empty() && self.anchors.is_some() => {
+                format!("{}: NOT anchored: syslog has none of its records just so", self.cluster)
+            }
+            Some((n, place, 0)) => format!(
+                "{}: anchored: {place} has the head behind its last record, {n}; {whole} of its records \
+                 are in syslog",
+                self.cluster
+            ),
+            Some((n, place, since)) => format!(
+                "{}: anchored up to record {n}, by {place}; syslog has no line for the {since} behind it",
+                self.cluster
+            ),
+            None => format!(
+                "{}: NOT anchored: there is no line for any of its records in {}; that its last lines \
+                 were cut off, or all was written anew, would not show",
+                self.cluster,
+                self.syslog.sources()
+            ),
+        }
+    }
+}
+
+/// What a walk found.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Where it does not hold, the first place first.
+    pub(super) broken: Vec<String>,
+    /// What a reader should know although it holds.
+    pub(super) remarks: Vec<String>,
+    /// What it comes to: the chain, and how far syslog vouches for it.
+    pub(super) summary: [String; 2],
+}
+
+fn shown(hash: &str) -> &str {
+    hash.get(..SHOWN).unwrap_or(hash)
+}
+
+fn missing(first: u64, next: u64) -> String {
+    let last = next.saturating_sub(1);
+    if first == last {
+        format!("file .{first} before it is")
+    } else {
+        format!("files .{first} to .{last} before it are")
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// So many chained lines.
-    fn lines(count: u64) -> Vec<String> {
-        let mut prev = String::new();
-        let mut lines = Vec::new();
-        for n in 1..=count {
-            let record = Record { n, prev, cluster: "alpha".to_owned(), ..Record::default() };
-            let line = serde_json::to_string(&record).unwrap();
-            prev = hash(line.as_bytes());
-            lines.push(line);
-        }
-        lines
-    }
-
-    fn part(number: Option<u64>, lines: &[String]) -> Part {
-        let name = number.map_or_else(|| "now".to_owned(), |number| format!("old.{number}"));
-        Part { name, number, bytes: (lines.join("\n") + "\n").into_bytes() }
-    }
-
-    /// Nine records in three files.
-    fn three() -> Vec<Part> {
-        let all = lines(9);
-        vec![part(Some(1), &all[..3]), part(Some(2), &all[3..6]), part(None, &all[6..])]
-    }
-
-    #[test]
-    fn a_whole_chain_holds_over_its_files() {
-        let found = walk(&three());
-        assert_eq!((found.records, found.numbers), (9, Some((1, 9))));
-        assert_eq!((found.broken.len(), found.remarks.len()), (0, 0), "{found:?}");
-        let head = &hash(lines(9)[8].as_bytes())[..16];
-        let summary = format!("9 records in 3 files, 1 to 9: the chain holds; its head is {head}");
-        assert_eq!(found.summary(), summary);
-    }
-
-    #[test]
-    fn oldest_files_that_are_not_here_are_named_and_the_newer_ones_hold() {
-        let mut parts = three();
-        parts.remove(0);
-        let found = walk(&parts);
-        assert!(found.broken.is_empty(), "{found:?}");
-        assert!(found.remarks[0].starts_with("old.2:1: records 1 to 3 are in older files"));
-    }
-
-    #[test]
-    fn a_file_that_is_gone_from_the_middle_breaks_it_and_is_named() {
-        let mut parts = three();
-        parts.remove(1);
-        let found = walk(&parts);
-        assert_eq!(found.broken, ["now:1: the chain is broken: records 4 to 6 are gone"]);
-        let all = lines(9);
-        let parts = [part(Some(1), &all[..3]), part(Some(4), &all[6..])];
-        let found = walk(&parts);
-        assert_eq!(found.broken[0], "old.4: files .2 to .3 before it are not here");
-    }
-
-    #[test]
-    fn a_changed_removed_or_added_line_breaks_it() {
-        type Change = fn(&mut Vec<String>);
-        let changes: [(&str, Change); 4] = [
-            ("changed", |lines| lines[4] = lines[4].replace("alpha", "beta")),
-            ("removed", |lines| drop(lines.remove(4))),
-            ("first removed", |lines| drop(lines.remove(1))),
-            ("added", |lines| lines.insert(4, lines[4].clone())),
-        ];
-        for (what, change) in changes {
-            let mut all = lines(9);
-            change(&mut all);
-            assert!(!walk(&[part(None, &all)]).broken.is_empty(), "{what}");
-        }
-        // Nothing is older than the first file.
-        assert!(!walk(&[part(Some(1), &lines(9)[1..])]).broken.is_empty());
-    }
-
-    #[test]
-    fn torn_lines_are_tolerated_in_the_middle_and_at_the_end() {
-        let mut all = lines(3);
-        all.push("{\"n\":4,\"ti".to_owned());
-        let prev = hash(all[3].as_bytes());
-        let next = Record { n: 4, prev, ..Record::default() };
-        all.push(serde_json::to_string(&next).unwrap());
-        let found = walk(&[part(None, &all)]);
-        assert!(found.broken.is_empty(), "{found:?}");
-        assert!(found.remarks[0].starts_with("now:4: this line is no record"), "{found:?}");
-
-        let mut torn = part(None, &lines(3));
-        torn.bytes.extend_from_slice(b"{\"n\":4");
-        let found = walk(&[torn]);
-        assert!(found.broken.is_empty() && found.remarks[0].contains("torn"), "{found:?}");
-        assert_eq!(found.head, hash(lines(3)[2].as_bytes()));
-
-        // Torn, and set aside before the next record.
-        let all = lines(3);
-        let mut old = part(Some(1), &all);
-        old.bytes.extend_from_slice(b"{\"n\":4");
-        let next = Record { n: 4, prev: hash(b"{\"n\":4"), ..Record::default() };
-        let found = walk(&[old, part(None, &[serde_json::to_string(&next).unwrap()])]);
-        assert!(found.broken.is_empty(), "{found:?}");
-    }
-}
+mod tests;

@@ -33,6 +33,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (most, account, uid, key) = match arguments.as_slice() {
+        [version] if version == "--version" => {
+            let version = concat!("xen-fence-keys ", env!("CARGO_PKG_VERSION"));
+            let _ = writeln!(std::io::stdout(), "{version}");
+            return ExitCode::SUCCESS;
+        }
         [most, account, uid, key] => (most, account, uid, Some(key)),
         // An sshd_config that was changed and stayed: nobody is to be shut out by that.
         [most, account, uid] => (most, account, uid, None),

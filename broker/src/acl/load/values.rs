@@ -3,7 +3,7 @@
 //! A value that cannot be understood is `None` and leaves a fault behind; it is never replaced by
 //! a guess.
 
-use super::{Fault, Granted, Targets};
+use super::{Fault, OnLine, Targets};
 use crate::acl::Brake;
 use crate::names::{DomainName, Fingerprint, PublicKey, Uuid};
 use ipnet::IpNet;
@@ -75,7 +75,7 @@ impl<'text> Reader<'text> {
         &mut self,
         list: &Spanned<Vec<Spanned<String>>>,
         forbidden: impl Fn(Action) -> Option<NotListable>,
-    ) -> Option<Granted> {
+    ) -> Option<OnLine<Vec<Action>>> {
         let mut actions = Vec::new();
         for text in list.as_ref() {
             let Ok(action) = Action::from_word(text.as_ref()) else {
@@ -94,10 +94,13 @@ impl<'text> Reader<'text> {
             }
             actions.push(action);
         }
-        Some(Granted { line: self.line(list.span()), actions })
+        Some(OnLine { line: self.line(list.span()), value: actions })
     }
 
-    pub(super) fn sources(&mut self, list: &Spanned<Vec<Spanned<String>>>) -> Option<Vec<IpNet>> {
+    pub(super) fn sources(
+        &mut self,
+        list: &Spanned<Vec<Spanned<String>>>,
+    ) -> Option<OnLine<Vec<IpNet>>> {
         if list.as_ref().is_empty() {
             return self.refuse(
                 list.span(),
@@ -138,7 +141,7 @@ impl<'text> Reader<'text> {
             }
             nets.push(net);
         }
-        Some(nets)
+        Some(OnLine { line: self.line(list.span()), value: nets })
     }
 
     pub(super) fn brake(&mut self, text: &Spanned<String>) -> Option<Brake> {
@@ -216,7 +219,7 @@ impl<'text> Reader<'text> {
         &mut self,
         at: &Spanned<String>,
         list: Option<&Spanned<Vec<Spanned<String>>>>,
-    ) -> Option<Vec<PublicKey>> {
+    ) -> Option<OnLine<Vec<PublicKey>>> {
         let Some(list) = list.filter(|list| !list.as_ref().is_empty()) else {
             return self.refuse(
                 list.map_or(at.span(), Spanned::span),
@@ -246,7 +249,7 @@ impl<'text> Reader<'text> {
             }
             keys.push(key);
         }
-        Some(keys)
+        Some(OnLine { line: self.line(list.span()), value: keys })
     }
 
     pub(super) fn targets(

@@ -184,15 +184,22 @@ pub(super) fn process(what: &str) -> Process {
 pub(super) struct Scene {
     pub(super) harmless: u32,
     pub(super) again: u32,
+    /// Why nothing may be killed again.
+    pub(super) forbids: Option<&'static str>,
     pub(super) words: Vec<String>,
+    pub(super) steps: Vec<(&'static str, String)>,
 }
 
 impl Witness for Scene {
     fn harmless(&mut self) {
         self.harmless += 1;
     }
-    fn killing_again(&mut self) {
+    fn kills_again(&mut self) -> Result<(), String> {
         self.again += 1;
+        self.forbids.map_or(Ok(()), |why| Err(why.to_owned()))
+    }
+    fn passed(&mut self, step: &'static str, evidence: &str) {
+        self.steps.push((step, evidence.to_owned()));
     }
     fn waiting_for(&mut self, text: &str) {
         self.words.push(text.to_owned());
@@ -217,8 +224,15 @@ pub(super) fn grant() -> Grant {
 
 /// Fences the node; tells the outcome, how many milliseconds it took, and what was witnessed.
 pub(super) fn fence(world: &World) -> (Result<How, NotFenced>, u64, Scene) {
+    fence_before(world, Scene::default())
+}
+
+/// The same before this witness.
+pub(super) fn fence_before(
+    world: &World,
+    mut scene: Scene,
+) -> (Result<How, NotFenced>, u64, Scene) {
     let host = Host { toolstack: world, processes: world, clock: world };
-    let mut scene = Scene::default();
     let begun = world.now.get();
     let sight = host.look(&node()).unwrap();
     let ended = host.fence(&grant(), &node(), sight, &mut scene);

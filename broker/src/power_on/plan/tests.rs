@@ -23,7 +23,12 @@ fn id(bits: u128) -> RequestId {
 fn seen(starts: &Starts, request: u128) -> (bool, bool, bool) {
     let node = node();
     let cut_short = starts.was_cut_short(&node, &id(request).to_string());
-    (starts.has_plan_for(&node, &ProcFs), starts.has_begun_for(&node, &ProcFs), cut_short)
+    let begun = starts.begun(&node, &ProcFs).unwrap();
+    assert_eq!(
+        starts.has_plan_for(&node, &ProcFs),
+        !starts.planned(&node, &ProcFs).unwrap().is_empty()
+    );
+    (starts.has_plan_for(&node, &ProcFs), !begun.is_empty(), cut_short)
 }
 
 fn call_off(starts: &Starts) -> Result<bool, String> {
@@ -59,8 +64,11 @@ fn a_plan_is_seen_until_it_goes_and_begins_once() {
     let planned = starts.plan(&node(), id(1)).unwrap();
     assert_eq!(seen(&starts, 1), (true, false, false));
     assert!(!planned.is_called_off() && starts.has_any_for(&node()));
-    planned.begins();
+    assert_eq!(planned.begun_ms(), None);
+    planned.begins(&BootClock);
     assert_eq!(seen(&starts, 1), (true, true, true));
+    assert_eq!(starts.begun(&node(), &ProcFs).unwrap(), [id(1).to_string()]);
+    assert!(planned.begun_ms().is_some_and(|at| at <= BootClock.now().millis()));
     assert_eq!(seen(&starts, 2), (true, true, false), "by another request");
     drop(planned);
     assert_eq!(seen(&starts, 1), (false, false, false));
@@ -71,8 +79,9 @@ fn a_plan_is_seen_until_it_goes_and_begins_once() {
 fn what_a_killed_broker_has_left_is_a_plan_only_while_its_create_lives() {
     let (_dir, starts) = starts();
     let planned = starts.plan(&node(), id(1)).unwrap();
-    let dead = |begun, leader| {
-        let token = Token { broker: (i32::MAX, 1), begun, unit: None, leader };
+    let dead = |begun: bool, leader| {
+        let begun_ms = begun.then_some(1);
+        let token = Token { broker: (i32::MAX, 1), begun_ms, unit: None, leader };
         token.write(&planned.token).unwrap();
     };
     dead(false, None);
@@ -85,6 +94,30 @@ fn what_a_killed_broker_has_left_is_a_plan_only_while_its_create_lives() {
     let (pid, started) = leader.named();
     dead(true, Some((pid, started + 1)));
     assert_eq!(seen(&starts, 1), (false, false, true), "another process has its number");
+}
+
+/// systemd may be about to begin what it was asked for.
+#[test]
+fn what_a_killed_broker_has_asked_systemd_for_may_be_yet_to_begin() {
+    let (_dir, starts) = starts();
+    let planned = starts.plan(&node(), id(1)).unwrap();
+    planned.is_carried_out_by(Some("x.service".to_owned()), None).unwrap();
+    assert_eq!(Token::read(&planned.token).unit.as_deref(), Some("x.service"));
+    assert!(!starts.has_orphan_for(&node(), &ProcFs).unwrap(), "its broker tells");
+    let unit = Some("x.service".to_owned());
+    let token = Token { broker: (i32::MAX, 1), begun_ms: Some(1), unit, leader: None };
+    token.write(&planned.token).unwrap();
+    assert!(starts.has_orphan_for(&node(), &ProcFs).unwrap());
+}
+
+#[test]
+fn a_plan_that_goes_leaves_that_of_a_retry_alone() {
+    let (_dir, starts) = starts();
+    let planned = starts.plan(&node(), id(1)).unwrap();
+    let retry = Token { broker: (i32::MAX, 1), ..Token::default() };
+    retry.write(&planned.token).unwrap();
+    drop(planned);
+    assert!(starts.has_any_for(&node()));
 }
 
 #[test]
@@ -138,8 +171,10 @@ fn where_no_token_can_be_written_nothing_is_planned() {
     let path = dir.path().join("starts").display().to_string();
     assert!(starts.probe().unwrap_err().contains(&path));
     assert!(starts.plan(&node(), id(1)).unwrap_err().contains(&path));
-    // Nor can anybody know that there is none.
-    assert_eq!(seen(&starts, 1), (true, true, false));
+    // Nor can anybody know that there is none, or whose it is.
+    assert!(starts.has_plan_for(&node(), &ProcFs));
+    assert!(starts.planned(&node(), &ProcFs).is_err() && starts.begun(&node(), &ProcFs).is_err());
+    assert!(starts.has_orphan_for(&node(), &ProcFs).is_err());
     assert!(starts.has_any_for(&node()));
     assert!(call_off(&starts).unwrap_err().contains(&path));
 }

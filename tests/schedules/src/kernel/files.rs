@@ -182,6 +182,7 @@ impl Caller {
             }
             _ => {
                 *locked = Some(open);
+                world.has_locked(self.broker, inode);
                 Ok(0)
             }
         }

@@ -32,8 +32,9 @@ pub struct Broker {
     pub(super) conn: usize,
     pub(super) who: Who,
     ended: bool,
-    /// What it was asked, as the agent said it.
+    /// What it was asked, as the agent said it, and when it had read that.
     pub(super) request: Option<Request>,
+    pub(super) asked: u64,
     /// When it said ready, last heard a word in time, and heard go; and how long it had been held up
     /// then.
     pub(super) ready: Option<u64>,
@@ -46,6 +47,13 @@ pub struct Broker {
     pub(super) listed: u64,
     /// The same, when it said ready.
     pub(super) listed_for_ready: u64,
+    /// When it had ended, or was killed.
+    pub(super) gone: Option<u64>,
+    /// When it last took its cluster's lock.
+    pub(super) locked: u64,
+    /// When it said fenced, and started.
+    pub(super) said_fenced: Option<u64>,
+    pub(super) said_started: Option<u64>,
     /// It has begun to kill.
     pub(super) has_begun: bool,
     /// What it said that cannot be kept.
@@ -100,6 +108,11 @@ impl World {
             who,
             ended: false,
             request: None,
+            asked: 0,
+            gone: None,
+            locked: 0,
+            said_fenced: None,
+            said_started: None,
             ready: None,
             word: 0,
             go: None,
@@ -155,6 +168,7 @@ impl World {
     /// What is left of a broker when its process is gone, killed or not.
     pub(super) fn broker_is_gone(&mut self, broker: usize, killed: bool) {
         self.brokers[broker].is_dead = killed;
+        self.brokers[broker].gone = Some(self.now);
         let (host, pid, conn) =
             (self.brokers[broker].host, self.brokers[broker].pid, self.brokers[broker].conn);
         for fd in std::mem::take(&mut self.brokers[broker].open.fds).into_values() {

@@ -9,6 +9,7 @@ mod hosts;
 mod net;
 mod plot;
 mod truth;
+mod truth_joined;
 mod truth_kills;
 mod truth_records;
 mod xl;

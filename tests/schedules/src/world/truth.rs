@@ -78,8 +78,8 @@ impl World {
         let now = self.now;
         let one = &mut self.brokers[broker];
         match line {
-            ClientLine::Request(request) => {
-                one.request.get_or_insert_with(|| request.clone());
+            ClientLine::Request(request) if one.request.is_none() => {
+                (one.request, one.asked) = (Some(request.clone()), now);
             }
             ClientLine::Wait(_) if one.go.is_none() && one.ready.is_some() => {
                 let in_time = now <= one.word + READY_SILENCE.as_micros() as u64 + ROUNDED;
@@ -114,7 +114,9 @@ impl World {
                 (one.ready, one.word, one.listed_for_ready) = (Some(now), now, one.listed);
             }
             Body::Note { about: Note::Journal, .. } => self.brokers[broker].lacks_record = true,
+            Body::Started { .. } => self.brokers[broker].said_started = Some(now),
             Body::Fenced { node, how } => {
+                self.brokers[broker].said_fenced = Some(now);
                 let Some(node) = cast::named(own, node.as_str()) else {
                     return self.breaks("8, a tenant sees only its own", &said);
                 };
@@ -160,6 +162,9 @@ impl World {
                     &format!("{name} says fenced, and domain {domid} {what}"),
                 );
             }
+        }
+        if how == How::Joined {
+            self.is_said_joined(broker, host, node);
         }
         let at = self.now;
         if matches!(how, How::Killed | How::Absent) {
@@ -256,6 +261,15 @@ impl World {
     pub fn forgets(&mut self, host: usize, path: &str) {
         if let Some(gone) = path.strip_prefix("/run/xen-fence/starts/") {
             self.truth.tokens.retain(|token| token.host != host || token.name != gone);
+        }
+    }
+
+    /// A broker has a lock.
+    pub fn has_locked(&mut self, broker: usize, inode: usize) {
+        let one = &mut self.brokers[broker];
+        let path = format!("/run/xen-fence/{}.lock", one.who.cluster());
+        if self.hosts[one.host].disk.find(&path) == Some(inode) {
+            one.locked = self.now;
         }
     }
 

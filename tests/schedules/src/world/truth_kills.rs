@@ -4,7 +4,7 @@ use super::World;
 use super::truth::Proof;
 use crate::cast::NODES;
 use xen_fence_broker::journal::Event as Recorded;
-use xen_fence_protocol::{Action, READY_SILENCE, WAIT_IN_ALL};
+use xen_fence_protocol::{AGENT_DEADLINE, Action, READY_SILENCE, WAIT_IN_ALL};
 
 /// From go to the kill there is a record, a listing, a power-on to be called off.
 const SOON: u64 = 40_000_000;
@@ -25,7 +25,8 @@ impl World {
             self.breaks("2, no effect without a grant", &format!("{name} destroys domain {domid}"));
             return;
         }
-        if !std::mem::replace(&mut self.brokers[broker].has_begun, true) {
+        let begins = !std::mem::replace(&mut self.brokers[broker].has_begun, true);
+        if begins {
             self.has_right_to_begin(broker, &name);
         }
         if let Some(life) = aimed {
@@ -33,9 +34,16 @@ impl World {
         }
         let held =
             self.truth.holds.iter().find(|held| (held.host, Some(held.node)) == (host, target));
-        let since = self.brokers[broker].go.map_or(0, |(at, _)| at);
+        let go = self.brokers[broker].go.map_or(0, |(at, _)| at);
+        // Who has let go of the lock, and kills what came since, looks for holds again.
+        let since = go.max(self.brokers[broker].locked);
         if held.is_some_and(|held| !held.kills && held.at < since) && !self.holds_may_lack(host) {
             self.breaks("a hold binds", &format!("{name} kills what is held"));
+        }
+        let born = aimed.filter(|_| !begins).map_or(0, |life| self.lives[life].born);
+        let slack = SOON + self.brokers[broker].held_up;
+        if born > go + AGENT_DEADLINE.as_micros() as u64 + slack {
+            self.breaks("6, no late kill", &format!("{name} kills what came long after its go"));
         }
         if !self.has_record(broker, Recorded::Intent) {
             let said = self.brokers[broker].lacks_record

@@ -123,3 +123,13 @@ fn other_files_in_the_directory_are_reported_and_not_read() {
     let policy = Policy::load(dir.path()).unwrap();
     assert_eq!((policy.ignored.len(), policy.broken.len(), policy.clusters.len()), (4, 1, 0));
 }
+
+#[test]
+fn a_pipe_in_a_key_files_place_is_replaced_and_not_read() {
+    let (_dir, keys) = keys_dir();
+    let pipe = keys.join("fence-alpha");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (changes, faults) = planned(&policy(&[("alpha", UUID1, KEY1)]), &keys, fits);
+    assert_eq!((changes.len(), faults.len()), (1, 0), "{changes:?} {faults:?}");
+    assert!(changes[0].contains(&pipe.display().to_string()), "{changes:?}");
+}

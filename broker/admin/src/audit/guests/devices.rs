@@ -1,0 +1,138 @@
+//! Devices through which a dead node may still write, or that keep it from dying: the proof looks at
+//! blkback's, qemu's and tapdisk's disks in dom0, and at nothing else.
+
+use super::config::DomainConfig;
+use super::files::{Known, Whose};
+use crate::audit::{Code, Family, Finding, Scene, Severity};
+
+const UNCOVERED: Code = Code {
+    id: "XF160",
+    severity: Severity::Warning,
+    title: "a node has a device that the proof of its death does not cover",
+};
+
+pub(super) const FAMILY: Family = Family { codes: &[&UNCOVERED], look };
+
+/// Keys that give a domain a device of another kind, and what that means for a fence.
+const KINDS: [(&str, &str); 11] = [
+    (
+        "pci",
+        "a PCI device that cannot be taken away makes the toolstack's destroy fail, and the node lives",
+    ),
+    ("dtdev", "a device of the host is its own, and may go on by itself"),
+    ("gfx_passthru", "the host's graphics are its own: a PCI device like another"),
+    ("vscsi", "what it wrote to a SCSI device may be under way after it is dead"),
+    ("usbdev", "what it wrote to a USB device may be under way after it is dead"),
+    ("usbctrl", "what it wrote to a USB device may be under way after it is dead"),
+    ("usbdevice", "what it wrote to a USB device may be under way after it is dead"),
+    ("p9", "a process of dom0 writes files for it that is neither its qemu nor a tapdisk"),
+    ("virtio", "a process of dom0 serves it that is neither its qemu nor a tapdisk"),
+    ("pvcalls", "dom0's own sockets speak for it, and may go on after it is dead"),
+    (
+        "device_model_stubdomain_override",
+        "its device model is a domain of its own with another UUID, which may outlive it",
+    ),
+];
+
+fn look(scene: &Scene) -> Vec<Finding> {
+    let nodes = scene
+        .guests()
+        .configs
+        .iter()
+        .filter_map(|known| Some((known, known.of.as_ref()?, known.said.as_ref().ok()?)));
+    nodes.flat_map(|(known, whose, config)| of_one(known, whose, config)).collect()
+}
+
+fn of_one(known: &Known, whose: &Whose, config: &DomainConfig) -> Vec<Finding> {
+    let file = known.file.display();
+    let mut findings = Vec::new();
+    let mut find = |line: usize, what: &str, why: &str, mend: String| {
+        findings.push(Finding {
+            code: &UNCOVERED,
+            clusters: vec![whose.cluster.clone()],
+            about: format!("{whose}: {what}"),
+            evidence: format!("{file}:{line}: {why}"),
+            mend,
+        });
+    };
+    for (key, why) in KINDS {
+        if let Some(line) = config.wants(key) {
+            let mend =
+                format!("take `{key}` out of {file}, line {line}, if the node can do without");
+            find(line, key, why, mend);
+        }
+    }
+    for disk in config.disks() {
+        let line = disk.line;
+        if let Some(backend) = disk.backend.as_deref().filter(|name| !is_dom0(name)) {
+            let why = format!(
+                "{} is served by the domain {backend}, where nobody can see whether writes are \
+                 under way",
+                disk.vdev
+            );
+            let mend = format!("in {file}, line {line}, have dom0 serve it: without `backend`");
+            find(line, "driver domain", &why, mend);
+        }
+        if disk.virtio || disk.backendtype.as_deref() == Some("standalone") {
+            let why = format!(
+                "{} is served by a process of dom0 that is neither its qemu nor a tapdisk",
+                disk.vdev
+            );
+            let mend = format!("in {file}, line {line}, make it a disk of Xen's own kind");
+            find(line, "virtio", &why, mend);
+        }
+    }
+    for (line, vif) in config.list("vif").into_iter().chain(config.list("vtpm")) {
+        let backend = vif.split(',').find_map(|it| it.trim().strip_prefix("backend="));
+        if let Some(backend) = backend.map(str::trim).filter(|name| !is_dom0(name)) {
+            let why = format!(
+                "a device is served by the domain {backend}: while that hangs, the toolstack's \
+                 destroy waits for it, and what the node has sent may be under way in it"
+            );
+            let mend = format!("in {file}, line {line}, have dom0 serve it: without `backend`");
+            find(line, "driver domain", &why, mend);
+        }
+    }
+    findings
+}
+
+fn is_dom0(name: &str) -> bool {
+    matches!(name, "" | "0" | "Domain-0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use xen_fence_broker::settings::ToolstackKind;
+
+    #[test]
+    fn each_kind_is_found_once_and_what_is_covered_never() {
+        let table = [
+            (
+                "disk = ['/d,,xvda']\nvif = ['bridge=b,backend=Domain-0', 'backend=0']\npci = []\n",
+                vec![],
+            ),
+            ("disk = ['/d,,xvda,backend=Domain-0']\nusbdevice = ''\ngfx_passthru = 0\n", vec![]),
+            ("pci = ['01:00.0']\n", vec!["pci"]),
+            ("\ndisk = ['/d,,xvda,backend=store']\n", vec!["driver domain"]),
+            ("vif = ['bridge=b', 'bridge=c, backend=net']\n", vec!["driver domain"]),
+            ("disk = ['/d,,xvda,specification=virtio']\n", vec!["virtio"]),
+            (
+                "p9 = ['tag=x,path=/srv,security_model=none']\nvscsi = ['/dev/sdx,0:0:0:0']\n",
+                vec!["vscsi", "p9"],
+            ),
+            ("device_model_stubdomain_override = 1\n", vec!["device_model_stubdomain_override"]),
+        ];
+        for (text, wanted) in table {
+            let whose = Whose { cluster: "alpha".to_owned(), node: "node1".to_owned() };
+            let config = DomainConfig::parse(text, ToolstackKind::Xl);
+            assert!(config.doubts().is_empty(), "{config:?}");
+            let known =
+                Known { file: "/etc/xen/a.cfg".into(), of: Some(whose.clone()), said: Ok(config) };
+            let found = of_one(&known, &whose, known.said.as_ref().unwrap());
+            let found: Vec<_> =
+                found.iter().map(|it| it.about.rsplit(": ").next().unwrap()).collect();
+            assert_eq!(found, wanted, "{text}");
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Where in sshd's files a setting stands. What it comes to is for sshd itself to say.
+
+use super::super::look;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Includes lead no deeper than sshd follows them.
+const DEEPEST: u8 = 16;
+
+/// A line that sets something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Line {
+    pub(super) file: PathBuf,
+    pub(super) number: usize,
+    /// In lower case.
+    pub(super) keyword: String,
+    /// The rest, with single spaces.
+    pub(super) value: String,
+}
+
+/// All lines of a configuration, in the order in which sshd reads them.
+pub(super) fn lines(file: &Path) -> Vec<Line> {
+    let mut out = Vec::new();
+    collect(file, 0, &mut out);
+    out
+}
+
+fn collect(file: &Path, depth: u8, out: &mut Vec<Line>) {
+    let text = look::text(file).ok().flatten().unwrap_or_default();
+    for (index, line) in text.lines().enumerate() {
+        let Some((keyword, value)) = read(line) else { continue };
+        if keyword != "include" {
+            let number = index.saturating_add(1);
+            out.push(Line { file: file.to_owned(), number, keyword, value });
+            continue;
+        }
+        for pattern in value.split(' ').filter(|_| depth < DEEPEST) {
+            for path in matching(pattern) {
+                collect(&path, depth.saturating_add(1), out);
+            }
+        }
+    }
+}
+
+/// Keyword and value: separated by spaces or one `=`, the value perhaps quoted.
+fn read(line: &str) -> Option<(String, String)> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return None;
+    }
+    let end = line.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(line.len());
+    let (keyword, rest) = line.split_at_checked(end)?;
+    let rest = rest.trim_start().strip_prefix('=').unwrap_or(rest).replace('"', "");
+    let value = rest.split_whitespace().collect::<Vec<_>>().join(" ");
+    Some((keyword.to_ascii_lowercase(), value))
+}
+
+/// The files of an Include: with `*` in the last part of the path, as everybody writes it.
+fn matching(pattern: &str) -> Vec<PathBuf> {
+    let pattern = if pattern.starts_with('/') {
+        PathBuf::from(pattern)
+    } else {
+        Path::new("/etc/ssh").join(pattern)
+    };
+    let (Some(dir), Some(name)) =
+        (pattern.parent(), pattern.file_name().and_then(|it| it.to_str()))
+    else {
+        return Vec::new();
+    };
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut found: Vec<PathBuf> = entries
+        .filter(|entry| {
+            let file = entry.file_name();
+            // As for a shell, `*` does not stand for a hidden file.
+            file.to_str().is_some_and(|it| fits(name, it) && (!it.starts_with('.') || it == name))
+        })
+        .map(|entry| entry.path())
+        .collect();
+    found.sort();
+    found
+}
+
+/// Whether a name fits a pattern with `*` and `?` (PATTERNS in ssh_config(5)).
+pub(super) fn fits(pattern: &str, name: &str) -> bool {
+    let mut pattern = pattern.chars();
+    let Some(first) = pattern.next() else { return name.is_empty() };
+    let rest = pattern.as_str();
+    match first {
+        '*' => {
+            let mut ends = name.char_indices().map(|(at, _)| at).chain([name.len()]);
+            ends.any(|at| name.get(at..).is_some_and(|tail| fits(rest, tail)))
+        }
+        '?' => name
+            .chars()
+            .next()
+            .is_some_and(|c| name.get(c.len_utf8()..).is_some_and(|tail| fits(rest, tail))),
+        _ => name.strip_prefix(first).is_some_and(|tail| fits(rest, tail)),
+    }
+}
+
+/// sshd says `FILE: line NUMBER: Bad configuration option: …` or `FILE line NUMBER: …`.
+pub(super) fn place_of(said: &str) -> Option<(String, usize)> {
+    said.lines().find_map(|line| {
+        let (file, rest) = line.split_once(" line ")?;
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let number = rest.get(..digits)?.parse().ok()?;
+        let file = file.trim_end_matches(':');
+        file.starts_with('/').then(|| (file.to_owned(), number))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_as_sshd_reads_them() {
+        let pair = |line: &str| read(line).map(|(keyword, value)| format!("{keyword}|{value}"));
+        assert_eq!(pair("  PermitTTY\tno "), Some("permittty|no".to_owned()));
+        assert_eq!(pair("PermitTTY=no"), Some("permittty|no".to_owned()));
+        assert_eq!(pair("AllowGroups = a  \"b\""), Some("allowgroups|a b".to_owned()));
+        assert_eq!((pair("# x"), pair("  ")), (None, None));
+    }
+
+    #[test]
+    fn included_files_stand_where_the_include_stands() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        for (name, text) in [("b.conf", "Two 2\n"), ("a.conf", "One 1\n"), (".c.conf", "No no\n")] {
+            fs::write(path(name), text).unwrap();
+        }
+        let main = format!("Zero 0\nInclude {}/*.conf\nThree 3\n", dir.path().display());
+        fs::write(path("main"), main).unwrap();
+        let found = lines(&path("main"));
+        let words: Vec<_> = found.iter().map(|line| (line.keyword.as_str(), line.number)).collect();
+        assert_eq!(words, [("zero", 1), ("one", 1), ("two", 1), ("three", 3)]);
+        // One that includes itself ends.
+        fs::write(path("circle"), format!("Include {}\nX y\n", path("circle").display())).unwrap();
+        assert!(!lines(&path("circle")).is_empty());
+    }
+
+    #[test]
+    fn patterns_and_places() {
+        for (pattern, name, fit) in [
+            ("*", "", true),
+            ("fence-*", "fence-alpha", true),
+            ("f?nce", "fence", true),
+            ("*.conf", "a.conf.bak", false),
+            ("a", "ab", false),
+        ] {
+            assert_eq!(fits(pattern, name), fit, "{pattern} {name}");
+        }
+        let said = "/etc/x: line 12: Bad configuration option: Foo\n/etc/x: terminating, 1 bad\n";
+        assert_eq!(place_of(said), Some(("/etc/x".to_owned(), 12)));
+        let said = "/etc/x line 3: unsupported option \"maybe\".\n";
+        assert_eq!(place_of(said), Some(("/etc/x".to_owned(), 3)));
+        assert_eq!(place_of("Missing privilege separation directory: /run/sshd\n"), None);
+    }
+}

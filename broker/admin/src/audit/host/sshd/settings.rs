@@ -1,0 +1,265 @@
+//! What sshd's settings come to for an account, against what the design needs.
+
+use super::super::look::{self, About, finding_of};
+use super::config::{self, Line};
+use super::{MATCH_FILE, SSHD, Way, door};
+use crate::acl::accounts::GROUP;
+use crate::audit::{Code, Finding, Severity};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use xen_fence_broker::acl::Cluster;
+use xen_fence_broker::names::ClusterName;
+
+pub(super) const FORCED: Code = Code {
+    id: "XF020",
+    severity: Severity::Serious,
+    title: "sshd takes the command out of the key's hands",
+};
+pub(super) const KEYS: Code =
+    Code { id: "XF021", severity: Severity::Serious, title: "sshd takes keys from elsewhere" };
+pub(super) const WHO: Code =
+    Code { id: "XF022", severity: Severity::Warning, title: "the sshd for fencing lets others in" };
+pub(super) const HOW: Code = Code {
+    id: "XF023",
+    severity: Severity::Serious,
+    title: "sshd lets an account in without its key",
+};
+pub(super) const MORE: Code = Code {
+    id: "XF024",
+    severity: Severity::Warning,
+    title: "sshd gives a login more than its command",
+};
+pub(super) const ENVIRONMENT: Code =
+    Code { id: "XF025", severity: Severity::Warning, title: "sshd takes a login's environment" };
+/// One setting that the design needs.
+struct Need {
+    code: &'static Code,
+    keyword: &'static str,
+    fits: fn(Way, &str) -> bool,
+    /// How it is written.
+    line: fn(Way) -> &'static str,
+    /// Only the sshd for fencing alone needs it.
+    dedicated_only: bool,
+}
+
+const fn need(code: &'static Code, keyword: &'static str, line: fn(Way) -> &'static str) -> Need {
+    Need { code, keyword, fits: |_, value| value == "none", line, dedicated_only: false }
+}
+
+const KEY_FILES: &str = "/etc/xen-fence/keys/%u";
+const KEY_PROGRAM: &str = "/usr/lib/xen-fence/xen-fence-keys";
+
+/// `xen-fence-keys MOST %u %U %k`; without the last it still says the account's own keys.
+fn is_key_program(value: &str) -> bool {
+    let words: Vec<&str> = value.split(' ').collect();
+    let most = |word: &str| word.parse::<u32>().is_ok();
+    match words.as_slice() {
+        [program, number, "%u", "%U", rest @ ..] => {
+            *program == KEY_PROGRAM && most(number) && matches!(rest, [] | ["%k"])
+        }
+        _ => false,
+    }
+}
+
+const NEEDS: [Need; 12] = [
+    need(&FORCED, "forcecommand", |_| "ForceCommand none"),
+    Need {
+        fits: |_, value| matches!(value, "none" | KEY_FILES),
+        ..need(&KEYS, "authorizedkeysfile", |way| match way {
+            Way::Dedicated => "AuthorizedKeysFile none",
+            Way::Hosts => door::KEY_FILE,
+        })
+    },
+    Need {
+        fits: |_, value| value == "none" || is_key_program(value),
+        ..need(&KEYS, "authorizedkeyscommand", |way| match way {
+            Way::Dedicated => door::KEY_COMMAND,
+            Way::Hosts => "AuthorizedKeysCommand none",
+        })
+    },
+    need(&KEYS, "authorizedprincipalsfile", |_| "AuthorizedPrincipalsFile none"),
+    need(&KEYS, "trustedusercakeys", |_| "TrustedUserCAKeys none"),
+    Need {
+        fits: |_, value| value == GROUP,
+        dedicated_only: true,
+        ..need(&WHO, "allowgroups", |_| "AllowGroups xen-fence")
+    },
+    Need {
+        fits: |_, value| value == "no",
+        dedicated_only: true,
+        ..need(&WHO, "permitrootlogin", |_| "PermitRootLogin no")
+    },
+    Need {
+        fits: |_, value| value == "publickey",
+        ..need(&HOW, "authenticationmethods", |_| "AuthenticationMethods publickey")
+    },
+    Need { fits: |_, value| value == "no", ..need(&MORE, "permittty", |_| "PermitTTY no") },
+    Need {
+        fits: |_, value| value == "yes",
+        ..need(&MORE, "disableforwarding", |_| "DisableForwarding yes")
+    },
+    Need { fits: |_, value| value == "no", ..need(&MORE, "permituserrc", |_| "PermitUserRC no") },
+    Need {
+        fits: |_, value| value == "no",
+        ..need(&MORE, "permituserenvironment", |_| "PermitUserEnvironment no")
+    },
+];
+
+/// Why sshd has not said what its settings come to.
+#[derive(Debug)]
+pub(super) enum Unread {
+    /// It complains of them.
+    Refused(String),
+    /// It cannot be asked.
+    Unseen(String),
+}
+
+/// What sshd's settings come to for one account.
+#[derive(Debug, Default)]
+pub(super) struct Effective(BTreeMap<String, Vec<String>>);
+
+impl Effective {
+    /// Asks sshd.
+    pub(super) fn of(way: Way, cluster: &Cluster) -> Result<Self, Unread> {
+        let address = cluster
+            .from()
+            .and_then(<[_]>::first)
+            .map_or_else(|| "192.0.2.1".to_owned(), |net| net.addr().to_string());
+        let who = format!(
+            "user={},host={address},addr={address},laddr={address},lport=2422",
+            cluster.account()
+        );
+        let done =
+            look::run(SSHD, &["-T", "-C", &who, "-f", way.file()]).map_err(Unread::Unseen)?;
+        if done.status.success() {
+            Ok(Self::read(&done.stdout))
+        } else {
+            Err(Unread::Refused(done.stderr))
+        }
+    }
+
+    fn read(text: &str) -> Self {
+        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for line in text.lines() {
+            let (keyword, value) = line.split_once(' ').unwrap_or((line, ""));
+            found.entry(keyword.to_owned()).or_default().push(value.to_owned());
+        }
+        Self(found)
+    }
+
+    /// All values of a setting.
+    pub(super) fn all(&self, keyword: &str) -> &[String] {
+        self.0.get(keyword).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether it has this one value.
+    pub(super) fn is(&self, keyword: &str, value: &str) -> bool {
+        self.all(keyword).iter().any(|found| found == value)
+    }
+}
+
+/// Holds what sshd says against what is needed; a fault that several accounts have is one finding.
+pub(super) fn look(way: Way, seen: &[(&Cluster, Effective)]) -> Vec<Finding> {
+    let lines = config::lines(Path::new(way.file()));
+    let mut findings = Vec::new();
+    let mut unsaid = BTreeSet::new();
+    for need in NEEDS.iter().filter(|need| way == Way::Dedicated || !need.dedicated_only) {
+        let mut wrong: BTreeMap<String, Vec<&ClusterName>> = BTreeMap::new();
+        for (cluster, effective) in seen {
+            let values = effective.all(need.keyword);
+            // What sshd leaves out is nothing for lists, and unknown for all else.
+            if values.is_empty() && need.keyword != "allowgroups" {
+                unsaid.insert(need.keyword);
+            } else if values.is_empty() || values.iter().any(|value| !(need.fits)(way, value)) {
+                wrong.entry(values.join(" ")).or_default().push(cluster.name());
+            }
+        }
+        for (value, clusters) in wrong {
+            findings.push(of_need(way, need, &value, &clusters, &lines));
+        }
+    }
+    if !unsaid.is_empty() {
+        let unsaid: Vec<_> = unsaid.into_iter().collect();
+        let why = format!("sshd -T does not say {}", unsaid.join(", "));
+        findings.push(look::unseen(About::TooMuch, way.file(), why, "sshd -V"));
+    }
+    findings.extend(environment(way, seen, &lines));
+    let shut = seen.iter().filter_map(|(cluster, it)| door::look(way, cluster, it, &lines));
+    findings.extend(shut);
+    findings
+}
+
+fn of_need(
+    way: Way,
+    need: &Need,
+    value: &str,
+    clusters: &[&ClusterName],
+    lines: &[Line],
+) -> Finding {
+    let wanted = (need.line)(way);
+    let at_fault = |line: &&Line| line.keyword == need.keyword && !(need.fits)(way, &line.value);
+    let (about, mend) = match lines.iter().find(at_fault) {
+        Some(line) => (place(line), set(line, wanted)),
+        None => (way.file().to_owned(), add(way, wanted)),
+    };
+    let value = if value.is_empty() { "nothing" } else { value };
+    let evidence = format!(
+        "for the accounts of {}, sshd says {} {value}; it has to be `{wanted}`",
+        names(clusters),
+        need.keyword
+    );
+    finding_of(clusters, need.code, about, evidence, format!("{mend}; {}", way.reload()))
+}
+
+fn names(clusters: &[&ClusterName]) -> String {
+    clusters.iter().map(|cluster| cluster.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Where a line stands.
+pub(super) fn place(line: &Line) -> String {
+    format!("{}:{}", line.file.display(), line.number)
+}
+
+/// The command that puts another line in the place of this one.
+pub(super) fn set(line: &Line, wanted: &str) -> String {
+    format!("sed -i '{}s|.*|{wanted}|' {}", line.number, look::quoted_path(&line.file))
+}
+
+/// The command that adds a line where it counts: the first one does.
+pub(super) fn add(way: Way, wanted: &str) -> String {
+    match way {
+        Way::Dedicated => format!("sed -i '1i {wanted}' {}", way.file()),
+        Way::Hosts => format!("sed -i '/^Match Group {GROUP}/a {wanted}' {MATCH_FILE}"),
+    }
+}
+
+/// Variables that Debian's and Fedora's sshd take, and that cannot hurt.
+fn is_harmless(pattern: &str) -> bool {
+    matches!(pattern, "LANG" | "LANGUAGE" | "LC_*" | "XMODIFIERS" | "COLORTERM" | "NO_COLOR")
+        || (pattern.starts_with("LC_") && !pattern.contains(['*', '?']))
+}
+
+fn environment(way: Way, seen: &[(&Cluster, Effective)], lines: &[Line]) -> Option<Finding> {
+    let takes = |it: &Effective| {
+        let patterns = it.all("acceptenv").iter().flat_map(|value| value.split(' '));
+        patterns.filter(|pattern| !is_harmless(pattern)).map(ToOwned::to_owned).collect::<Vec<_>>()
+    };
+    let of_each = seen.iter().map(|(cluster, it)| (cluster.name(), takes(it)));
+    let taking: Vec<_> = of_each.filter(|(_, patterns)| !patterns.is_empty()).collect();
+    let (_, patterns) = taking.first()?;
+    let clusters: Vec<_> = taking.iter().map(|(cluster, _)| *cluster).collect();
+    let has = |line: &&Line| {
+        line.keyword == "acceptenv" && line.value.split(' ').any(|word| !is_harmless(word))
+    };
+    let (about, mend) = match lines.iter().find(has) {
+        Some(line) => (place(line), door::comment_out(line)),
+        None => (way.file().to_owned(), "take AcceptEnv out of sshd's configuration".to_owned()),
+    };
+    let evidence = format!(
+        "it takes {} from whoever logs in: with LD_PRELOAD a login runs what it likes as the \
+         account",
+        patterns.join(", ")
+    );
+    let mend = format!("{mend}; {}", way.reload());
+    Some(finding_of(&clusters, &ENVIRONMENT, about, evidence, mend))
+}

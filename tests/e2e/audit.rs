@@ -1,0 +1,325 @@
+//! The audit of the host: as installed it yields nothing; a host with one fault yields exactly that
+//! one, and what it says to type takes it away.
+
+mod sshd;
+
+use crate::{Dom0, two_clusters};
+use serde_json::Value;
+use xen_fence_tests::throwaway::Syslog;
+
+/// What one look found about the host: code, subject, mend.
+type Found = Vec<(String, String, String)>;
+
+/// Codes of the host; what concerns domains and their configurations is another file's.
+fn is_hosts(code: &str) -> bool {
+    let number: u32 = code.trim_start_matches("XF").parse().unwrap();
+    matches!(number, 1..=49 | 101..=149)
+}
+
+fn audit(dom0: &Dom0) -> Found {
+    let output = dom0.on(&["xen-fence-admin", "audit", "--format", "json"]);
+    let found: Value =
+        serde_json::from_str(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output}"));
+    let text = |finding: &Value, key: &str| finding[key].as_str().unwrap().to_owned();
+    let all = found["findings"].as_array().unwrap().iter();
+    let of_all = all.map(|it| (text(it, "code"), text(it, "about"), text(it, "mend")));
+    of_all.filter(|(code, _, _)| is_hosts(code)).collect()
+}
+
+/// One fault, the code that it has to yield, and what is typed where the mend is words.
+struct Case {
+    fault: String,
+    code: &'static str,
+    /// Empty where the mend itself is a command.
+    by_hand: &'static str,
+}
+
+fn typed(code: &'static str, fault: impl Into<String>) -> Case {
+    told(code, fault, "")
+}
+
+fn told(code: &'static str, fault: impl Into<String>, by_hand: &'static str) -> Case {
+    Case { fault: fault.into(), code, by_hand }
+}
+
+/// Brings each fault about in turn, and mends it.
+#[track_caller]
+fn each(dom0: &Dom0, cases: &[Case]) {
+    let mut wrong = Vec::new();
+    assert_eq!(audit(dom0), [], "as installed");
+    for Case { fault, code, by_hand } in cases {
+        let _ = dom0.sh(fault).exits(0);
+        let found = audit(dom0);
+        let mut codes: Vec<&str> = found.iter().map(|(code, _, _)| code.as_str()).collect();
+        codes.dedup();
+        if codes != [*code] {
+            // No shell is given what was not expected.
+            wrong.push(format!("{code}: {fault}\n  found {found:#?}"));
+            break;
+        }
+        let printed = found.first().map_or("", |(_, _, mend)| mend.as_str());
+        let mend = if by_hand.is_empty() { printed } else { by_hand };
+        let mended = dom0.sh(mend);
+        let left = audit(dom0);
+        if mended.code != 0 || !left.is_empty() {
+            wrong.push(format!("{code}: {fault}\n  mend {mended}\n  left {left:#?}"));
+            break;
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn audit_of_files_and_policy() {
+    each(
+        &two_clusters().raise().unwrap(),
+        &[
+            typed("XF001", "chmod g+w /usr/sbin/xen-fence-broker"),
+            typed("XF001", "chmod 0777 /usr/lib/xen-fence"),
+            typed("XF001", "chown nobody /etc/ssh/sshd_config.d/xen-fence.conf"),
+            typed("XF111", "chmod o+w /etc/xen-fence"),
+            typed("XF001", "chown nobody /usr/bin/sudo && chmod 4755 /usr/bin/sudo"),
+            typed(
+                "XF001",
+                "cp -p /etc/sudoers.d/README /srv/lead; chown nobody /srv/lead; mv /etc/sudoers.d/README \
+             /root/; ln -s /srv/lead /etc/sudoers.d/README",
+            ),
+            typed("XF002", "chmod 0755 /var/lib/xen-fence/journal"),
+            typed("XF110", "chmod 0664 /etc/xen-fence/clusters.d/alpha.toml"),
+            typed("XF110", "chmod 0775 /etc/xen-fence/clusters.d"),
+            told(
+                "XF110",
+                "echo 'what = 1' >> /etc/xen-fence/clusters.d/alpha.toml",
+                "sed -i '$d' /etc/xen-fence/clusters.d/alpha.toml",
+            ),
+            typed("XF001", "chmod 0775 /etc/xen"),
+            typed("XF112", "touch /etc/xen-fence/clusters.d/alpha.toml.bak"),
+            told(
+                "XF111",
+                "echo 'toolstack = \"virsh\"' > /etc/xen-fence/broker.toml",
+                "rm /etc/xen-fence/broker.toml",
+            ),
+            typed("XF118", "echo '{' > /var/lib/xen-fence/holds/alpha.json"),
+            typed(
+                "XF118",
+                "cd /var/lib/xen-fence/holds; echo '{\"holds\":[]}' > beta.json; chmod 0666 beta.json",
+            ),
+            typed("XF118", "mkfifo /var/lib/xen-fence/holds/alpha.json"),
+            typed("XF118", "chmod 0777 /var/lib/xen-fence/holds"),
+            typed("XF001", "chmod 0777 /var/lib/xen-fence/journal"),
+            typed(
+                "XF119",
+                "mkdir -p -m 0700 /run/xen-fence; echo damaged > /run/xen-fence/alpha.state",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn audit_of_keys() {
+    each(&two_clusters().raise().unwrap(), &[
+        // `acl apply` would refuse it: both files are as an older policy had them.
+        told(
+            "XF003",
+            "cd /etc/xen-fence; cp -p clusters.d/beta.toml /root/
+             key=$(grep -m1 ^keys clusters.d/alpha.toml)
+             sed -i \"0,/^keys/s|^keys.*|$key|\" clusters.d/beta.toml
+             line=$(grep -m1 'node node1 ' keys/fence-alpha | sed 's/node node1 /node db1 /')
+             sed -i \"s|^restrict.*node db1 .*|$line|\" keys/fence-beta",
+            "cp -p /root/beta.toml /etc/xen-fence/clusters.d/; xen-fence-admin acl apply",
+        ),
+        told(
+            "XF004",
+            "cd /etc/xen-fence; cp -p clusters.d/beta.toml /root/; rm -f /root/rsa*
+             ssh-keygen -q -t rsa -b 1024 -N '' -f /root/rsa
+             sed -i \"0,/^keys/s|^keys.*|keys = [\\\"$(cat /root/rsa.pub)\\\"]|\" clusters.d/beta.toml
+             xen-fence-admin acl apply",
+            "cp -p /root/beta.toml /etc/xen-fence/clusters.d/; xen-fence-admin acl apply",
+        ),
+        typed(
+            "XF005",
+            "grep -m1 'node node1 ' /etc/xen-fence/keys/fence-alpha | sed 's/^restrict,//' \
+             >> /etc/xen-fence/keys/fence-alpha",
+        ),
+        typed("XF006", "cp -p /etc/xen-fence/keys/fence-alpha /etc/xen-fence/keys/root"),
+        typed("XF117", "sed -i '/node node2 /d' /etc/xen-fence/keys/fence-alpha"),
+        typed("XF117", "chmod 0600 /etc/xen-fence/keys/fence-beta"),
+        typed("XF117", "rm /etc/xen-fence/keys/fence-beta"),
+    ]);
+}
+
+#[test]
+fn audit_of_accounts() {
+    each(
+        &two_clusters().raise().unwrap(),
+        &[
+            typed("XF007", "usermod --append --groups adm,disk fence-alpha"),
+            typed("XF008", "usermod --password '$6$x$y' fence-alpha"),
+            typed("XF008", "sed -i 's/^fence-beta:[*]/fence-beta:/' /etc/shadow"),
+            typed("XF009", "mkdir /.ssh; touch /.ssh/authorized_keys"),
+            typed("XF010", "usermod --shell /bin/sh fence-alpha"),
+            // usermod would look through the whole of the home, /, for files of the old number.
+            typed("XF011", "sed -i 's/^fence-alpha:x:[0-9]*/fence-alpha:x:0/' /etc/passwd"),
+            typed(
+                "XF011",
+                "sed -i \"s/^fence-alpha:x:[0-9]*/fence-alpha:x:$(id -u fence-beta)/\" /etc/passwd",
+            ),
+            typed("XF012", "install -d -o fence-alpha /srv/home; usermod -d /srv/home fence-alpha"),
+            typed(
+                "XF013",
+                "mkdir -p /var/spool/cron/crontabs; echo '@reboot id' > /var/spool/cron/crontabs/fence-alpha",
+            ),
+            typed(
+                "XF013",
+                "mkdir -p /etc/cron.d; echo '* * * * * fence-beta id' > /etc/cron.d/more",
+            ),
+            typed(
+                "XF013",
+                "mkdir -p /var/lib/systemd/linger; touch /var/lib/systemd/linger/fence-alpha",
+            ),
+            typed(
+                "XF013",
+                "mkdir -p /var/spool/cron/atjobs
+                 install -o fence-alpha /dev/null /var/spool/cron/atjobs/a0001",
+            ),
+            typed("XF113", "userdel fence-alpha"),
+            typed("XF114", "usermod --gid nogroup fence-alpha"),
+            typed("XF115", "usermod --lock fence-alpha"),
+            typed("XF116", "chage --expiredate 2030-01-01 fence-alpha"),
+            typed("XF116", "chage --maxdays 90 --lastday 2026-01-01 fence-alpha"),
+            typed("XF116", "chage --lastday 0 fence-beta"),
+        ],
+    );
+}
+
+#[test]
+fn audit_of_sudo() {
+    let rule = "/etc/sudoers.d/more";
+    let with = |text: &str| format!("umask 337; printf '{text}\\n' > {rule}");
+    let more = with("# more\\nfence-alpha ALL = (ALL) NOPASSWD: /bin/ls");
+    let group = with("%%xen-fence ALL = (ALL) ALL");
+    let mistake = with("# more\\nfoo bar");
+    let watch = with("Defaults log_subcmds");
+    each(
+        &two_clusters().raise().unwrap(),
+        &[
+            typed("XF014", more),
+            typed("XF014", group),
+            typed("XF130", "rm /etc/sudoers.d/xen-fence"),
+            typed("XF130", "sed -i 's/NOSETENV: //' /etc/sudoers.d/xen-fence"),
+            typed("XF130", "sed -i '/!pam_session/d' /etc/sudoers.d/xen-fence"),
+            typed("XF131", "sed -i '/^@includedir/d' /etc/sudoers"),
+            typed("XF132", mistake),
+            typed("XF135", watch),
+            told(
+                "XF149",
+                "cd /usr/sbin; mv visudo /root/
+                 printf '#!/bin/sh\nexec sleep 60\n' > visudo; chmod 755 visudo",
+                "mv /root/visudo /usr/sbin/",
+            ),
+            typed("XF132", "echo '# more' > /etc/sudoers.d/more; chmod 0644 /etc/sudoers.d/more"),
+        ],
+    );
+}
+
+#[test]
+fn audit_of_names() {
+    let dom0 = two_clusters().raise().unwrap();
+    each(
+        &dom0,
+        &[
+            typed("XF101", "sed '/xen1/d' /etc/hosts > /root/hosts; cp /root/hosts /etc/hosts"),
+            typed("XF102", "sed -i 's/^group:.*/group: files ldap/' /etc/nsswitch.conf"),
+            typed("XF102", "sed -i 's/^initgroups:.*/initgroups: files ldap/' /etc/nsswitch.conf"),
+            typed("XF103", "echo 'sudoers: files sss' >> /etc/nsswitch.conf"),
+            typed("XF104", "sed -i 's/^passwd:.*/passwd: ldap files/' /etc/nsswitch.conf"),
+        ],
+    );
+    each(&dom0, &[typed(
+        "XF105",
+        "permit=$(find /lib /usr/lib -name pam_permit.so | head -n 1); cp $permit ${permit%permit.so}sss.so
+         echo 'account required pam_sss.so' >> /etc/pam.d/common-account",
+    )]);
+}
+
+#[test]
+fn audit_of_programs_and_room() {
+    let away = "mv /usr/sbin/xen-fence-broker /root/";
+    let back = "mv /root/xen-fence-broker /usr/sbin/";
+    let old = "mv /usr/sbin/xen-fence-broker /root/; cd /usr/sbin
+        printf '#!/bin/sh\\necho xen-fence-broker 0.0.9\\n' > xen-fence-broker; chmod 755 xen-fence-broker";
+    let empty =
+        "mv /usr/sbin/xen-fence-broker /root/; install -m 755 /dev/null /usr/sbin/xen-fence-broker";
+    let dumps = "install -d -m 700 /srv/cores; mount -t tmpfs -o size=8m,mode=700 cores /srv/cores
+        head -c 6M /dev/zero > /srv/cores/alpha-node1.7.core
+        printf 'dump = \"/srv/cores\"\\ndump_megabytes = 4\\n' > /etc/xen-fence/broker.toml";
+    let dom0 = two_clusters().raise().unwrap();
+    each(
+        &dom0,
+        &[
+            told("XF133", away, back),
+            told("XF133", empty, back),
+            told(
+                "XF133",
+                "mv /usr/lib/xen-fence/xen-fence-keys /root/",
+                "mv /root/xen-fence-keys /usr/lib/xen-fence/",
+            ),
+            told("XF134", old, back),
+            told(
+                "XF140",
+                "mount -t tmpfs -o size=1m,mode=700 full /var/lib/xen-fence/journal",
+                "umount /var/lib/xen-fence/journal",
+            ),
+            typed("XF142", "mount -o remount,hidepid=2 /proc"),
+            typed("XF143", dumps),
+            told(
+                "XF143",
+                "sed -i 's/= 4/= 4000/' /etc/xen-fence/broker.toml",
+                "umount /srv/cores; rm /etc/xen-fence/broker.toml",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn audit_of_witnesses_and_xen() {
+    let dom0 = two_clusters().raise().unwrap();
+    let hold =
+        "for why in one two three; do xen-fence-admin hold alpha node1 --for 1s --why $why; done";
+    let _ = dom0.sh(hold).exits(0);
+    each(
+        &dom0,
+        &[
+            typed("XF144", "sed -i '2s/two/TWO/' /var/lib/xen-fence/journal/alpha.jsonl"),
+            typed("XF145", "mkfifo /var/lib/xen-fence/journal/alpha.jsonl"),
+            typed("XF145", "mkdir /var/lib/xen-fence/journal/alpha.jsonl"),
+            told(
+                "XF146",
+                "pkill -x rsyslogd; while pgrep -x rsyslogd > /dev/null; do sleep 0.1; done; rm -f /dev/log",
+                "rsyslogd -iNONE; while ! test -e /dev/log; do sleep 0.1; done",
+            ),
+            told("XF147", "stand-in fault xenstored-dead", "stand-in clear"),
+            told("XF148", "stand-in fault list-garbage no-header", "stand-in clear"),
+            told("XF148", "stand-in fault list-delay 15000", "stand-in clear"),
+        ],
+    );
+}
+
+/// A daemon that is there and does not read is as bad as none.
+#[test]
+fn audit_of_a_stuck_syslog() {
+    let dom0 = two_clusters().syslog(Syslog::Mute).raise().unwrap();
+    let found = audit(&dom0);
+    let codes: Vec<&str> = found.iter().map(|(code, _, _)| code.as_str()).collect();
+    assert_eq!(codes, ["XF146"], "{found:#?}");
+}
+
+/// Where nothing is set up yet there is nothing to find.
+#[test]
+fn audit_of_a_host_without_clusters() {
+    let dom0 = Dom0::builder().bare().raise().unwrap();
+    let found = audit(&dom0);
+    let codes: Vec<&str> = found.iter().map(|(code, _, _)| code.as_str()).collect();
+    // No syslog daemon runs there.
+    assert_eq!(codes, ["XF146"], "{found:#?}");
+}
