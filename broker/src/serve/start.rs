@@ -15,14 +15,14 @@ use xen_fence_protocol::{Body, Failure, Note, POWER_ON, StartedHow, Text};
 pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), End> {
     let node = work.target()?;
     let (lock, before) = kill::take_lock(case, work, node)?;
-    let starting = work.is_starting(node);
+    let starting = is_under_way(work, node);
     let sight = work.host.look(node)?;
     case.recorder.aims_at(node, sight.rows.first().map(|sighted| sighted.row.domid));
     case.recorder.passed("listed", &sight.evidence());
     let asker = asker::find(work, &sight, &before)?;
     let restraint = Restraint::find(case, work, node, false);
     // By this very request perhaps, whose first session broke.
-    let under_way = starting || work.is_starting(node);
+    let under_way = starting || is_under_way(work, node);
     if !sight.runs() && !under_way {
         restraint.allows_start(work)?;
         // Nothing is created beside a corpse: its last write may still be on the way.
@@ -35,7 +35,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let hold = restraint.word();
     let Go { lock, .. } = standoff::ready(case, work, node.name(), power, asker, hold, lock)?;
     case.recorder.passed("go", "");
-    if under_way || work.is_starting(node) {
+    if under_way || is_under_way(work, node) {
         drop(lock);
         return watch(case, work, node);
     }
@@ -58,13 +58,19 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     Ok(())
 }
 
+/// Whether somebody's power-on of the node is known to be planned. Plans that cannot be read are nothing to
+/// wait for.
+fn is_under_way(work: &Work<'_>, node: &Node) -> bool {
+    work.starts().planned(node, work.host.processes).is_ok_and(|requests| !requests.is_empty())
+}
+
 /// Waits for a power-on that is planned or under way already, and tells what came of it. What lives
 /// meanwhile may be half built.
 fn watch(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) -> Result<(), End> {
     case.note(Note::Progress, "it is being powered on already; this request waits for that");
     let clock = work.host.clock;
     let until = clock.now().after(POWER_ON);
-    while work.is_starting(node) {
+    while is_under_way(work, node) {
         if case.session.is_gone() {
             return Err(End::Gone("while it waited for a power-on that is under way"));
         }

@@ -78,6 +78,8 @@ pub struct Open {
     pub waits_for: Option<(usize, u64)>,
     /// It waits for its session or for a program.
     pub polls: bool,
+    /// The program that it has forked.
+    forked: Option<libc::pid_t>,
 }
 
 /// Descriptors of simulated brokers; no real one is that high.
@@ -87,6 +89,8 @@ pub const SESSION: (c_int, c_int) = (FIRST_FD, FIRST_FD + 1);
 
 /// The wall clock when a world begins, in seconds.
 const WALL: u64 = 1_795_000_000;
+/// How long a broker that waits for something is left alone, in microseconds.
+const LONG: u64 = 150_000;
 /// How long calls are held up that are: milliseconds.
 const HELD_UP: [u64; 6] = [0, 1, 7, 60, 400, 2_300];
 
@@ -176,6 +180,10 @@ impl Caller {
         let world = self.world();
         let broker = &mut world.brokers[self.broker];
         broker.token += 1;
+        if world.passes_quietly(until) {
+            return;
+        }
+        let broker = &mut world.brokers[self.broker];
         let event = Event::Resume(self.broker, broker.token);
         let fiber: *mut Fiber = &raw mut **broker.fiber.as_mut().expect("it runs in a fiber");
         world.at(until, event);
@@ -225,11 +233,23 @@ impl Caller {
         if let Some((_, earliest)) = &mut self.open_of().waits_for {
             // Who waits for a lock is not scheduled each time, but when it is free.
             *earliest = until;
-            until = world.now + micros.max(150_000);
+            until = world.now + micros.max(LONG);
+        } else if self.waits_for_forked() {
+            // It looks again and again at what only an event can change.
+            let changes = world.next_moment().unwrap_or(u64::MAX).min(world.now + LONG);
+            let looks = changes.saturating_sub(world.now).div_ceil(micros.max(1));
+            until = world.now + micros.max(1) * looks.max(1);
         }
         self.pause_until(until);
         self.open_of().waits_for = None;
         Ok(0)
+    }
+
+    /// Whether what it has forked still runs.
+    fn waits_for_forked(&self) -> bool {
+        let procs = &self.world().hosts[self.host()].procs.all;
+        let forked = self.open_of().forked.and_then(|pid| procs.get(&pid));
+        forked.is_some_and(|proc| proc.ended.is_none())
     }
 }
 

@@ -10,7 +10,9 @@ use std::ffi::{CStr, CString};
 /// A path as text.
 fn text(path: *const c_char) -> String {
     // SAFETY: the C library's callers give strings that end in a zero byte.
-    unsafe { CStr::from_ptr(path) }.to_string_lossy().into_owned()
+    let path = unsafe { CStr::from_ptr(path) };
+    // The lossy way is the slow one.
+    path.to_str().map_or_else(|_| path.to_string_lossy().into_owned(), str::to_owned)
 }
 
 /// What a call says of a file.

@@ -117,7 +117,9 @@ impl Caller {
             _ => None,
         });
         let token = output.and_then(|path| path.rsplit('/').next()).unwrap_or_default().to_owned();
-        self.world().creates(self.broker, &token)
+        let forked = self.world().creates(self.broker, &token)?;
+        self.open_of().forked = Some(forked);
+        Ok(forked)
     }
 
     pub(crate) fn wait(&self, pid: pid_t, status: *mut c_int) -> Answer<pid_t> {

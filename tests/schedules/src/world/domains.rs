@@ -23,6 +23,8 @@ pub struct Life {
     pub killed_by: Option<usize>,
     /// The request whose power-on it is.
     pub started_by: Option<usize>,
+    /// Root creates the node by hand as soon as this life has left nothing behind.
+    pub is_wanted: bool,
 }
 
 /// How far a life is.
@@ -93,6 +95,7 @@ impl World {
             monitor: None,
             killed_by: None,
             started_by,
+            is_wanted: false,
         });
         let life = self.lives.len() - 1;
         tell!(self, "{name} begins to live on {} as domain {domid}", Self::host_name(host));
@@ -124,6 +127,7 @@ impl World {
         self.lives[life].killed_by = by;
         if let Some(broker) = by {
             self.has_killed(broker, life);
+            self.is_missed(life);
         }
         let corpse = CORPSE[self.choices.seldom(4, 5) as usize];
         self.after(corpse, Event::Buried(life));
@@ -142,6 +146,9 @@ impl World {
         if self.lives[life].writer.is_some() {
             let ends = WRITER[self.choices.seldom(4, 4) as usize];
             self.after(ends, Event::WriterEnds(life));
+        }
+        if self.lives[life].is_wanted {
+            self.root_creates(self.lives[life].host, self.lives[life].node);
         }
     }
 

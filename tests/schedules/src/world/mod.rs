@@ -73,6 +73,8 @@ pub struct World {
     truth: Truth,
     /// Brokers that may still be killed.
     crashes: u32,
+    /// What root does about the first fence.
+    regret: Option<plot::Regret>,
     /// The plot is over: nothing fails any more, and the journals are looked at.
     calm: bool,
     told: Option<Vec<String>>,
@@ -108,6 +110,7 @@ pub fn live(choices: Choices, tells: bool) -> Seen {
         numbers: 0,
         truth: Truth::default(),
         crashes: 0,
+        regret: None,
         calm: false,
         told: tells.then(Vec::new),
     });
@@ -182,6 +185,26 @@ impl World {
     pub fn told(&mut self, what: String) {
         let line = format!("{:>10.3}  {what}", self.now as f64 / 1e6 - 1000.0);
         self.told.get_or_insert_default().push(line);
+    }
+
+    /// Lets the time until then pass for a broker that runs, if nothing happens before: to leave its stack
+    /// and come back costs more than all the rest of a wait.
+    pub fn passes_quietly(&mut self, until: u64) -> bool {
+        let moment = until.max(self.now);
+        let is_quiet = self.truth.broken.is_empty()
+            && moment <= LONGEST
+            && self.next_moment().is_none_or(|next| next > moment);
+        if is_quiet {
+            // As if it had been in the queue.
+            self.numbers += 1;
+            self.now = moment;
+        }
+        is_quiet
+    }
+
+    /// When something happens next.
+    pub fn next_moment(&self) -> Option<u64> {
+        self.queue.peek().map(|Reverse((moment, ..))| *moment)
     }
 
     /// The next event; none if nothing can happen any more, or a promise is broken.

@@ -28,6 +28,15 @@ pub enum Deed {
     Mends(usize),
 }
 
+/// What root does about the first fence that there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Regret {
+    /// Holds the node when a broker is ready to kill it.
+    Holds,
+    /// Holds it when it was killed, and creates it by hand once its corpse is gone.
+    Restarts,
+}
+
 const BEGINS: [u64; 8] = [0, 0, 3_000, 60_000, 800_000, 2_500_000, 9_000_000, 35_000_000];
 const COMES: [u64; 8] =
     [100_000, 20_000, 35_000, 60_000, 600_000, 1_800_000, 5_000_000, 40_000_000];
@@ -44,6 +53,8 @@ impl World {
         }
         self.haste = [40, 12, 200][self.choices.below(3) as usize];
         self.crashes = self.choices.seldom(3, 3);
+        self.regret = [Some(Regret::Holds), Some(Regret::Restarts), None]
+            [self.choices.below(24).min(2) as usize];
         for node in 0..NODES.len() {
             let place = self.choices.seldom(4, hosts as u32 + 1) as usize;
             if place < hosts {
@@ -139,6 +150,29 @@ impl World {
             Deed::Mends(host) => self.hosts[host].moods.disk = [Mood::Fine; 4],
             Deed::Cut(_) | Deed::AgentKilled(_) | Deed::BrokerKilled(_) => {}
         }
+    }
+
+    /// A broker is ready to kill a node.
+    pub(super) fn is_about_to_die(&mut self, broker: usize) {
+        let target = self.target(broker).filter(|_| self.regret == Some(Regret::Holds));
+        if let Some(node) = target {
+            self.regret = None;
+            self.will_hold(self.brokers[broker].host, node);
+        }
+    }
+
+    /// A node was killed.
+    pub(super) fn is_missed(&mut self, life: usize) {
+        if self.regret == Some(Regret::Restarts) {
+            self.regret = None;
+            self.will_hold(self.lives[life].host, self.lives[life].node);
+            self.lives[life].is_wanted = true;
+        }
+    }
+
+    fn will_hold(&mut self, host: usize, node: usize) {
+        let comes = [1_000, 50_000, 1_000_000][self.choices.below(3) as usize];
+        self.after(comes, Event::Plot(Deed::Held(host, node, false)));
     }
 
     fn is_held(&mut self, host: usize, node: usize, kills: bool) {

@@ -112,6 +112,7 @@ impl World {
             Body::Ready { .. } => {
                 let one = &mut self.brokers[broker];
                 (one.ready, one.word, one.listed_for_ready) = (Some(now), now, one.listed);
+                self.is_about_to_die(broker);
             }
             Body::Note { about: Note::Journal, .. } => self.brokers[broker].lacks_record = true,
             Body::Started { .. } => self.brokers[broker].said_started = Some(now),
