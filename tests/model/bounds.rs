@@ -22,6 +22,8 @@ pub struct Bounds {
     pub faults: Left,
     /// How many seconds an agent may wait between two answers, each with a `wait`.
     pub seconds: u8,
+    /// The hosts' disks take nothing, so that no host remembers what was done.
+    pub forgets: bool,
     /// Nothing is late, lost or dead but by a kill: exactly one node has to die, and to know it.
     pub good_day: bool,
 }
@@ -42,6 +44,7 @@ const QUIET: Bounds = Bounds {
     rounds: 1,
     faults: NONE,
     seconds: 0,
+    forgets: false,
     good_day: true,
 };
 
@@ -78,6 +81,12 @@ pub fn small() -> Vec<Bounds> {
             name: "one host, off, late words",
             rounds: 2,
             faults: Left { silences: ANY, ..NONE },
+            ..one
+        },
+        Bounds {
+            name: "one host, off, late words, nothing is remembered",
+            faults: Left { silences: ANY, ..NONE },
+            forgets: true,
             ..one
         },
         Bounds {

@@ -36,13 +36,15 @@ impl World {
         if called_off {
             host.plans[target] = None;
         }
-        host.records[target] = Record {
-            phase: Some(Phase::Killing),
-            id: link.id,
-            restarts: powers_on,
-            killer: Some(key),
-            ..Record::default()
-        };
+        if !self.bounds.forgets {
+            host.records[target] = Record {
+                phase: Some(Phase::Killing),
+                id: link.id,
+                restarts: powers_on,
+                killer: Some(key),
+                ..Record::default()
+            };
+        }
         if powers_on {
             host.plans[target] = Some(key);
         }
@@ -115,7 +117,7 @@ impl World {
         } else {
             (record.phase, record.at) = (Some(Phase::Fenced), now);
         }
-        if !self.has(Rule::Remembered) {
+        if !self.has(Rule::Remembered) || self.bounds.forgets {
             *record = Record::default();
         }
         let link = state.link_mut(key);
