@@ -154,6 +154,12 @@ pub const BUGS: &[Bug] = &[
         stands: "if let Some(held) = held.filter(Restraint::forbids_kill).filter(|_| !PLANTED) {",
     },
     Bug {
+        name: "any power-on counts as the last reset's",
+        file: "serve/join.rs",
+        instead_of: "comes_up: last.is_some_and(|last| starting.iter().any(|id| last.is_of_request(id))),",
+        stands: "comes_up: if PLANTED { !starting.is_empty() } else { last.is_some_and(|last| starting.iter().any(|id| last.is_of_request(id))) },",
+    },
+    Bug {
         name: "rows that cannot be read are left out of a listing",
         file: "toolstack/listing.rs",
         instead_of: "rows.push(Row::parse(text).map_err(|what| ListingError::Row { line, what })?);",

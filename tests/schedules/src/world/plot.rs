@@ -35,8 +35,15 @@ pub enum Regret {
     Holds,
     /// Holds it when it was killed, and creates it by hand once its corpse is gone.
     Restarts,
+    /// Nothing; but when that reset is long over the node ends by itself, is powered on, and reset by
+    /// another meanwhile.
+    Forgets,
 }
 
+/// The nodes that an operator may do everything to come first.
+const OPERATED: usize = 3;
+/// When a reset is long over, in microseconds: no other request is content with it.
+const OLD: u64 = 12_000_000;
 const BEGINS: [u64; 8] = [0, 0, 3_000, 60_000, 800_000, 2_500_000, 9_000_000, 35_000_000];
 const COMES: [u64; 8] =
     [100_000, 20_000, 35_000, 60_000, 600_000, 1_800_000, 5_000_000, 40_000_000];
@@ -53,8 +60,8 @@ impl World {
         }
         self.haste = [40, 12, 200][self.choices.below(3) as usize];
         self.crashes = self.choices.seldom(3, 3);
-        self.regret = [Some(Regret::Holds), Some(Regret::Restarts), None]
-            [self.choices.below(24).min(2) as usize];
+        self.regret = [None, Some(Regret::Holds), Some(Regret::Restarts), Some(Regret::Forgets)]
+            [self.choices.seldom(8, 4) as usize];
         for node in 0..NODES.len() {
             let place = self.choices.seldom(4, hosts as u32 + 1) as usize;
             if place < hosts {
@@ -168,6 +175,20 @@ impl World {
             self.will_hold(self.lives[life].host, self.lives[life].node);
             self.lives[life].is_wanted = true;
         }
+    }
+
+    /// A reset has powered its node on.
+    pub(super) fn is_up_again(&mut self, broker: usize) {
+        let resets = self.action(broker) == Some(Action::Reset) && !self.calm;
+        let target = self.target(broker).filter(|node| resets && *node < OPERATED);
+        let Some(node) = target.filter(|_| self.regret == Some(Regret::Forgets)) else { return };
+        self.regret = None;
+        let old = self.now + OLD;
+        self.at(old, Event::Plot(Deed::Ends(node)));
+        let (name, another) = (Some(NODES[node].1), Who::Node(usize::from(node == 0)));
+        self.will_ask(old + BEGINS[3], Who::Ops, Action::On, name);
+        let asks = BEGINS[self.choices.below(6) as usize];
+        self.will_ask(old + BEGINS[3] + asks, another, Action::Reset, name);
     }
 
     fn will_hold(&mut self, host: usize, node: usize) {

@@ -115,7 +115,10 @@ impl World {
                 self.is_about_to_die(broker);
             }
             Body::Note { about: Note::Journal, .. } => self.brokers[broker].lacks_record = true,
-            Body::Started { .. } => self.brokers[broker].said_started = Some(now),
+            Body::Started { .. } => {
+                self.brokers[broker].said_started = Some(now);
+                self.is_up_again(broker);
+            }
             Body::Fenced { node, how } => {
                 self.brokers[broker].said_fenced = Some(now);
                 let Some(node) = cast::named(own, node.as_str()) else {
