@@ -33,6 +33,8 @@ pub enum Unfit {
         node: String,
         /// What is wrong.
         why: String,
+        /// What to do.
+        hint: String,
     },
     /// It does not say, in a plain assignment, what it must say.
     #[error("{file} has no plain `{key} = \"…\"`; add `{key} = \"{expected}\"`")]
@@ -64,12 +66,16 @@ pub enum Unfit {
 /// [`Unfit`], whose sentence says what to mend.
 pub fn fit(node: &Node) -> Result<&Path, Unfit> {
     let file = node.config().ok_or_else(|| Unfit::None(node.name().to_string()))?;
-    let unreadable = |why| Unfit::Unreadable { node: node.name().to_string(), why };
+    let unreadable = |why, hint| Unfit::Unreadable { node: node.name().to_string(), why, hint };
     let text = bounded::look(file, |file| secure_file::read(file, CAP))
         .ok_or_else(|| {
-            unreadable(format!("{} does not answer: does its disk hang?", file.display()))
+            let shown = file.display();
+            unreadable(
+                format!("{shown} does not answer"),
+                format!("look at the disk that {shown} lies on"),
+            )
         })?
-        .map_err(|error| unreadable(error.to_string()))?;
+        .map_err(|error| unreadable(error.to_string(), error.hint()))?;
     let config = DomainConfig::parse(&text);
     let uuid_fits = |found: &str| Uuid::parse(found).is_ok_and(|found| found == node.uuid());
     let name_fits = |found: &str| found == node.domain().as_str();
@@ -105,12 +111,11 @@ pub fn whose(file: &Path, node: &Node) -> Option<bool> {
     config.name.map(|name| name == node.domain().as_str())
 }
 
-/// The disks that the node's configuration names, none if it cannot be read; nothing if it does not
-/// answer.
+/// The disks that the node's configuration names; nothing if there is none that can be read.
 #[must_use]
 pub fn disks(node: &Node) -> Option<Vec<PathBuf>> {
-    let Some(file) = node.config() else { return Some(Vec::new()) };
-    let text = bounded::look(file, |file| secure_file::read(file, CAP))?.unwrap_or_default();
+    let file = node.config()?;
+    let text = bounded::look(file, |file| secure_file::read(file, CAP))?.ok()?;
     Some(DomainConfig::parse(&text).disks)
 }
 

@@ -6,6 +6,7 @@
 
 use crate::acl::{Grant, Node};
 use crate::clock::Moment;
+use crate::command::CommandError;
 use crate::processes::Process;
 use crate::sight::{Blind, Host, Sight};
 use crate::target::{Kind, Sighted};
@@ -203,7 +204,7 @@ impl Pursuit<'_> {
             let said =
                 answer.as_ref().map_or_else(ToString::to_string, |()| "ended well".to_owned());
             self.witness.passed("destroyed", &format!("destroy of domain {}: {said}", row.domid));
-            if let Err(ToolstackError::Command(_)) = answer {
+            if let Err(ToolstackError::Command(CommandError::TimedOut { .. })) = answer {
                 self.hung.push(row.domid);
             }
             self.killed.insert(row.domid, (times.saturating_add(1), self.host.clock.now()));
@@ -225,7 +226,8 @@ impl Pursuit<'_> {
     /// Remembers the processes that write for the node, before its death hides whose they were.
     fn note_writers(&mut self, sight: &Sight) -> Result<(), NotFenced> {
         let domids: Vec<u32> = sight.rows.iter().map(|sighted| sighted.row.domid).collect();
-        let found = self.host.processes.writers(self.node, &domids).map_err(|error| {
+        let found = self.host.processes.writers(self.node, &domids, &sight.living());
+        let found = found.map_err(|error| {
             NotFenced::because(Failure::Internal, Blind::Processes(error).to_string())
         })?;
         self.noted.extend(domids);

@@ -46,16 +46,31 @@ pub(crate) struct Disks {
 }
 
 impl Disks {
-    pub(crate) fn of(node: &Node, domids: &[u32]) -> Self {
+    /// What the node's configuration names and xenstore has of these domids are its own; what xenstore
+    /// has of others that live is theirs.
+    pub(crate) fn of(node: &Node, domids: &[u32], living: &[u32]) -> Self {
+        Self::told_by(domain_config::disks(node), xenstore::backend_disks().ok(), domids, living)
+    }
+
+    fn told_by(
+        configured: Option<Vec<PathBuf>>,
+        served: Option<Vec<(u32, PathBuf)>>,
+        domids: &[u32],
+        living: &[u32],
+    ) -> Self {
+        let is_served = |(domid, _): &(u32, PathBuf)| domids.contains(domid);
         let mut disks = Self { own: Vec::new(), others: Vec::new(), complete: true };
-        let configured = domain_config::disks(node);
-        disks.complete = configured.is_some();
+        // Of a domain that is there xenstore tells all, of one that is gone nothing.
+        disks.complete = served
+            .as_ref()
+            .is_some_and(|served| configured.is_some() || served.iter().any(is_served));
         let mut paths: Vec<(bool, PathBuf)> =
             configured.unwrap_or_default().into_iter().map(|disk| (true, disk)).collect();
-        match xenstore::backend_disks() {
-            Ok(served) => paths
-                .extend(served.into_iter().map(|(domid, disk)| (domids.contains(&domid), disk))),
-            Err(_) => disks.complete = false,
+        for (domid, disk) in served.unwrap_or_default() {
+            // What xenstore has kept of a domain that is gone is nobody's.
+            if domids.contains(&domid) || living.contains(&domid) {
+                paths.push((domids.contains(&domid), disk));
+            }
         }
         for (own, path) in paths {
             match (own, Medium::at(&path)) {
@@ -104,6 +119,29 @@ mod tests {
             assert_eq!(Medium::at(path) == Some(medium.clone()), same, "{}", path.display());
         }
         assert_eq!(Medium::at(&dir.path().join("none")), None);
+    }
+
+    /// What a retry knows of a node that the first attempt has killed: its tapdisk may write on.
+    #[test]
+    fn all_of_a_nodes_disks_are_known_only_while_somebody_tells() {
+        let dir = tempfile::tempdir().unwrap();
+        let image = dir.path().join("own.img");
+        fs::write(&image, "x").unwrap();
+        let medium = Medium::at(&image).unwrap();
+        let (lives, dead) = (vec![(5, image.clone())], vec![(4, image.clone())]);
+        let configured = || Some(vec![image.clone()]);
+        let told = |configured, served, domids: &[u32]| {
+            Disks::told_by(configured, served, domids, &[0, 5])
+        };
+        assert!(told(configured(), Some(Vec::new()), &[]).complete);
+        assert!(!told(configured(), None, &[]).complete, "xenstore is silent");
+        assert!(!told(None, Some(Vec::new()), &[]).complete, "there is no configuration");
+        assert!(!told(None, Some(lives.clone()), &[]).complete);
+        let own = told(None, Some(lives.clone()), &[5]);
+        assert!(own.complete && own.own == [medium.clone()] && own.others.is_empty());
+        assert_eq!(told(configured(), Some(lives), &[]).others, [medium]);
+        let kept = told(configured(), Some(dead), &[]);
+        assert!(kept.others.is_empty(), "xenstore has kept it of the node's own life");
     }
 
     #[test]

@@ -37,11 +37,13 @@ pub trait Processes {
     /// If the processes cannot be looked at; then nothing is proven.
     fn restarters(&self, node: &Node) -> std::io::Result<Vec<Process>>;
 
-    /// The device models and tapdisks of the node, whose domains have these domids.
+    /// The device models and tapdisks of the node, whose domains have these domids; `living` are all that
+    /// live on the host, the node's or not.
     ///
     /// # Errors
     /// If the processes cannot be looked at; then nothing is proven.
-    fn writers(&self, node: &Node, domids: &[u32]) -> std::io::Result<Vec<Process>>;
+    fn writers(&self, node: &Node, domids: &[u32], living: &[u32])
+    -> std::io::Result<Vec<Process>>;
 
     /// Root's `xl` or `xm` process that destroys one of these domains, if there is one. It goes on when
     /// the broker that began it is killed.
@@ -70,7 +72,12 @@ impl Processes for ProcFs {
         Ok(may.map(|(xl, _)| xl.process("xl".to_owned())).collect())
     }
 
-    fn writers(&self, node: &Node, domids: &[u32]) -> std::io::Result<Vec<Process>> {
+    fn writers(
+        &self,
+        node: &Node,
+        domids: &[u32],
+        living: &[u32],
+    ) -> std::io::Result<Vec<Process>> {
         let mut found = Vec::new();
         let mut tapdisks = Vec::new();
         for entry in entries()? {
@@ -81,7 +88,7 @@ impl Processes for ProcFs {
             }
         }
         if !tapdisks.is_empty() {
-            let disks = Disks::of(node, domids);
+            let disks = Disks::of(node, domids, living);
             let own =
                 tapdisks.iter().filter(|tapdisk| disks.may_be_written_by(&tapdisk.path("fd")));
             found.extend(own.map(|entry| entry.process(entry.name.clone())));

@@ -52,6 +52,12 @@ impl Sight {
         self.rows.iter().any(|sighted| sighted.row.lives())
     }
 
+    /// The domids of all that live on the host, whoever's they are.
+    #[must_use]
+    pub fn living(&self) -> Vec<u32> {
+        self.listing.rows().iter().filter(|row| row.lives()).map(|row| row.domid).collect()
+    }
+
     /// Whether the node itself is up: a life of it that xl has set aside is not.
     #[must_use]
     pub fn runs(&self) -> bool {

@@ -142,9 +142,13 @@ impl Fence {
             self.before.push(last.request.clone());
             self.before.extend(last.joined.iter().cloned());
         }
+        self.forgets_the_oldest();
+        self
+    }
+
+    fn forgets_the_oldest(&mut self) {
         let too_many = self.before.len().saturating_sub(MOST_ANSWERED);
         self.before.drain(..too_many);
-        self
     }
 
     /// Whether this caller has been answered with this fence.
@@ -202,6 +206,22 @@ impl State {
         self.change_that_of(request, node, clock, |fence| {
             fence.started_ms = Some(clock.now().millis());
             fence.begun_ms = begun_ms;
+        })
+    }
+
+    /// Remembers that somebody's `on` has created the node. A fence that was begun before and never proven
+    /// was not of this life, and its retry is not to end it.
+    ///
+    /// # Errors
+    /// A sentence that names the file.
+    pub fn lives_anew(&self, node: &NodeName, clock: &dyn Clock) -> Result<(), String> {
+        self.change(clock, |fences| {
+            let last = fences.get_mut(&node.lower()).filter(|last| last.phase != Phase::Fenced);
+            if let Some(last) = last {
+                let own = std::iter::once(&last.request).chain(&last.joined).cloned();
+                last.before = last.before.iter().cloned().chain(own).collect();
+                last.forgets_the_oldest();
+            }
         })
     }
 

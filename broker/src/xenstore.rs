@@ -1,6 +1,6 @@
 //! What xenstore says of disks. It may only add doubt: its entries vanish before the domain does.
 
-use crate::command::{self, CommandError, Finished};
+use crate::command;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// The disks that backends in dom0 serve, each with the domid that it serves.
 ///
 /// # Errors
-/// If `xenstore-ls` does not answer. That there are no backends at all is an answer.
-pub(crate) fn backend_disks() -> Result<Vec<(u32, PathBuf)>, CommandError> {
-    Ok(list("/local/domain/0/backend")?.stdout.lines().filter_map(disk).collect())
+/// A sentence, if `xenstore-ls` does not answer. That there are no backends at all is an answer.
+pub(crate) fn backend_disks() -> Result<Vec<(u32, PathBuf)>, String> {
+    Ok(list("/local/domain/0/backend")?.lines().filter_map(disk).collect())
 }
 
 /// Everything that xenstore has of a domain's devices, one entry a line. That there is nothing is an
@@ -21,20 +21,20 @@ pub(crate) fn backend_disks() -> Result<Vec<(u32, PathBuf)>, CommandError> {
 /// # Errors
 /// A sentence, if `xenstore-ls` does not answer.
 pub(crate) fn devices(domid: u32) -> Result<String, String> {
-    let done = list(&format!("/local/domain/{domid}/device")).map_err(|error| error.to_string())?;
-    if done.status.success() || done.stderr.contains("No such file or directory") {
-        return Ok(done.stdout);
-    }
-    Err(format!("xenstore-ls: {}: {}", done.ending(), done.last_words()))
+    list(&format!("/local/domain/{domid}/device"))
 }
 
-fn list(path: &str) -> Result<Finished, CommandError> {
+fn list(path: &str) -> Result<String, String> {
     let program = ["/usr/bin/xenstore-ls", "/usr/sbin/xenstore-ls"]
         .into_iter()
         .map(Path::new)
         .find(|path| path.is_file())
         .unwrap_or_else(|| Path::new("/usr/bin/xenstore-ls"));
-    command::run(program, &["-f", path], LIMIT)
+    let done = command::run(program, &["-f", path], LIMIT).map_err(|error| error.to_string())?;
+    if done.status.success() || done.stderr.contains("No such file or directory") {
+        return Ok(done.stdout);
+    }
+    Err(format!("xenstore-ls: {}: {}", done.ending(), done.last_words()))
 }
 
 /// Reads `/local/domain/0/backend/KIND/DOMID/DEVICE/params = "aio:/srv/x.img"`.

@@ -74,6 +74,11 @@ fn a_node_whose_configuration_lies_there_is_killed_and_left_off() {
     let reset = ask(&dom0, "alpha", "node1", &["reset", "node2"]).exits(0).saying("(killed)");
     assert!(reset.says("not started") && reset.says("does not answer"), "{reset}");
     let _ = ask(&dom0, "alpha", "node3", &["off", "node2"]).exits(0).saying("(absent)");
+    let check = ask(&dom0, "alpha", "node1", &["check", "node2"]);
+    assert!(check.says("does not answer") && check.says("look at the disk"), "{check}");
+    let node1 = dom0.in_node("alpha", "node1");
+    let _ = node1.run(&["fence_xen", "-o", "monitor"]).exits(0);
+    settle(|| brokers(&dom0).is_empty());
     let _ = ask(&dom0, "alpha", "node1", &["reset", "node3"]).exits(0).saying("and started");
     let _ = dom0.on(&["xen-fence-admin", "fence", "alpha", "node3", "--action", "off"]).exits(0);
 }

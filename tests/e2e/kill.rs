@@ -85,6 +85,20 @@ fn another_node_is_fenced_beside_an_open_proof() {
     let _ = held.hears("fenced");
 }
 
+/// Nor is it killed where the other does not let go of the lock.
+#[test]
+fn who_cannot_take_the_lock_again_kills_nothing() {
+    let dom0 = three_nodes();
+    let killer = reboots_under(&dom0, 0x53);
+    settle(|| !locked(&dom0));
+    let _ = dom0.sh("setsid flock /run/xen-fence/alpha.lock sleep 60 >/dev/null 2>&1 &").exits(0);
+    settle(|| dom0.domid("alpha", "node2").is_some());
+    let alive = dom0.domid("alpha", "node2");
+    let told = killer.hears("failed");
+    assert!(told.contains("lives again") && told.contains("holds the lock; ask again"), "{told}");
+    assert_eq!(dom0.domid("alpha", "node2"), alive);
+}
+
 /// Between ready and go an administrator was quicker: what is killed is what is there then.
 #[test]
 fn an_old_look_is_not_acted_on() {
@@ -112,17 +126,23 @@ fn an_old_look_is_not_acted_on() {
     }
 }
 
+/// node1's `off node2`, behind go, while node2 reboots itself and is in no listing for three seconds.
+fn reboots_under(dom0: &Dom0, id: u128) -> Client {
+    dom0.fault(&["fault", "reboot-gap", "3000", "alpha-node2"]);
+    let init = dom0.domain_init(dom0.node("alpha", "node2")).unwrap();
+    let _ = dom0.on(&["kill", "-INT", &init.to_string()]).exits(0);
+    settle(|| dom0.domid("alpha", "node2").is_none());
+    let mut killer = Client::ready(dom0, "node1", id, "off node2");
+    killer.say("go", "");
+    killer
+}
+
 /// A node that comes back while its death is proven is killed again, and not while another request
 /// holds the lock.
 #[test]
 fn who_kills_again_takes_the_lock_again() {
     let dom0 = three_nodes();
-    dom0.fault(&["fault", "reboot-gap", "3000", "alpha-node2"]);
-    let init = dom0.domain_init(dom0.node("alpha", "node2")).unwrap();
-    let _ = dom0.on(&["kill", "-INT", &init.to_string()]).exits(0);
-    settle(|| dom0.domid("alpha", "node2").is_none());
-    let mut killer = Client::ready(&dom0, "node1", 0x51, "off node2");
-    killer.say("go", "");
+    let killer = reboots_under(&dom0, 0x51);
     let mut other = Client::ready(&dom0, "node3", 0x52, "off node1");
     settle(|| {
         other.say("wait", "");

@@ -270,6 +270,27 @@ fn an_on_whose_session_breaks_is_finished_all_the_same() {
     assert!(dom0.domid("alpha", "node2").is_some());
 }
 
+/// Who waits for another's power-on, and leaves, is not waited for.
+#[test]
+fn an_on_that_nobody_waits_for_any_more_ends() {
+    let dom0 = two_clusters().stopped("alpha", "node2").raise().unwrap();
+    dom0.fault(&["fault", "hold-lock", "8000"]);
+    let on = dom0.in_node("alpha", "node1").spawn(&["xen-fence", "on", "node2"]);
+    settle(|| dom0.on(&["pgrep", "-f", "xl create /etc/xen/alpha-node2.cfg"]).code == 0);
+    let before = brokers(&dom0).len();
+    for id in 0x71..0x74 {
+        let mut client = Client::ready(&dom0, "node1", id, "on node2");
+        client.say("go", "");
+        drop(client);
+    }
+    settle(|| brokers(&dom0).len() == before);
+    assert!(
+        dom0.domid("alpha", "node2").is_none(),
+        "the create was over: this machine is too slow"
+    );
+    let _ = on.wait().exits(0);
+}
+
 /// Where nobody can tell what is planned, nothing is waited for: what runs, runs, and what is off hears why
 /// it stays so.
 #[test]

@@ -299,6 +299,65 @@ fn a_node_is_left_off_when_its_agent_dies_before_all_agree() {
     }
 }
 
+/// A retry is told what the node does now, not what it did when it was powered on.
+#[test]
+fn a_retry_hears_that_the_node_is_off_again() {
+    let dom0 = SHARED.take();
+    let mut first = Client::ready(&dom0, "node1", 0x3d, "reset node2");
+    first.say("go", "");
+    let _ = first.hears("fenced");
+    let _ = first.hears("started");
+    let _ = dom0.on(&["xl", "destroy", "alpha-node2"]).exits(0);
+    let mut again = Client::ready(&dom0, "node1", 0x3d, "reset node2");
+    again.say("go", "");
+    let joined = again.hears("fenced");
+    assert!(joined.ends_with("node2 joined"), "{joined}");
+    let off = again.hears("unstarted");
+    assert!(off.contains("powered it on, and it is off again"), "{off}");
+    assert_eq!(dom0.domid("alpha", "node2"), None);
+    let _ = dom0.on(&["xl", "create", &dom0.node("alpha", "node2").config()]).exits(0);
+}
+
+/// Nor does it kill what somebody has powered on after a kill whose proof nobody has seen.
+#[test]
+fn a_retry_leaves_alone_what_an_on_has_made_since() {
+    let dom0 = Dom0::builder().cluster("alpha", &["node1", "node2", "node3"]).raise().unwrap();
+    dom0.fault(&["fault", "slow-destroy", "1500", "alpha-node2"]);
+    let before = brokers(&dom0);
+    let mut client = Client::ready(&dom0, "node1", 0x3e, "off node2");
+    client.say("go", "");
+    destroy_goes_on(&dom0);
+    let broker = next_broker(&dom0, &before);
+    let _ = dom0.on(&["kill", "-KILL", &broker.pid.to_string()]).exits(0);
+    dom0.fault(&["clear"]);
+    settle(|| dom0.domid("alpha", "node2").is_none());
+    settle(|| dom0.on(&["pgrep", "-f", "xl destroy"]).code != 0);
+    let _ = ask(&dom0, "alpha", "node3", &["on", "node2"]).exits(0);
+    let domid = dom0.domid("alpha", "node2");
+    let mut again = Client::of(&dom0, "node1", 0x3e);
+    again.say("request", " off node2");
+    let end = again.hears("failed");
+    assert!(end.contains("not killed twice"), "{end}");
+    assert!(domid.is_some() && dom0.domid("alpha", "node2") == domid);
+}
+
+/// An agent that never agrees acts on nothing, however often it repeats that.
+#[test]
+fn who_never_agrees_fills_no_journal() {
+    let dom0 = crate::two_clusters().stopped("alpha", "node2").raise().unwrap();
+    for _ in 0..30 {
+        let mut client = Client::ready(&dom0, "node1", 0x3f, "reset node2");
+        client.say("go-later", "");
+        let _ = client.hears("fenced");
+        client.say("start", "");
+        let _ = client.hears("unstarted");
+    }
+    settle(|| brokers(&dom0).is_empty());
+    assert!(!recorded(&dom0, "alpha", &["powering on"]), "nothing was to be powered on");
+    let records = dom0.journal("alpha").len();
+    assert!(records < 60, "{records} records of 30 requests that touched nothing");
+}
+
 #[test]
 fn go_off_leaves_it_to_another_dom0_to_power_the_node_on() {
     let dom0 = SHARED.take();

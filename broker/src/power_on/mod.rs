@@ -68,6 +68,10 @@ enum Creating {
 trait Starter {
     fn poll(&mut self) -> Creating;
     fn stop(&mut self);
+    /// Whether it was seen to end when it did, so that its end tells when the node began to run.
+    fn saw_its_end(&self) -> bool {
+        true
+    }
     /// The pause between two polls.
     fn pause(&self) -> Duration {
         Duration::from_millis(10)
@@ -90,8 +94,8 @@ impl PowerOn<'_> {
         let with_words =
             |why: String| if words.is_empty() { why } else { format!("{why}: {words}") };
         match (ended, sight.runs()) {
-            (Ok(()), true) => Ok(StartedHow::Created),
-            (Ok(()), false) => Err(format!(
+            (Ok(how), true) => Ok(how),
+            (Ok(_), false) => Err(format!(
                 "the toolstack was content, and yet {} is not in its listing",
                 self.node.domain()
             )),
@@ -106,13 +110,15 @@ impl PowerOn<'_> {
         }
     }
 
-    fn create(&self) -> Result<(), NotCreated> {
+    /// Created, or, where it may have run for long before anybody noticed, running.
+    fn create(&self) -> Result<StartedHow, NotCreated> {
         let deadline = self.host.clock.now().after(POWER_ON);
         let command = self.host.toolstack.create_command(self.config);
         let mut starter = self.begin(&command)?;
         loop {
             match starter.poll() {
-                Creating::Content => return Ok(()),
+                Creating::Content if starter.saw_its_end() => return Ok(StartedHow::Created),
+                Creating::Content => return Ok(StartedHow::Running),
                 Creating::Failed => {
                     return Err(NotCreated::Failed(format!("{} failed", command.join(" "))));
                 }

@@ -2,7 +2,7 @@
 
 use super::{own, systemd};
 use crate::acl::Node;
-use crate::clock::Clock;
+use crate::clock::{Clock, Moment};
 use crate::lock::Lock;
 use crate::names::ClusterName;
 use crate::processes::{Process, Processes, start_of};
@@ -13,7 +13,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use xen_fence_protocol::RequestId;
+use xen_fence_protocol::{POWER_ON, RESET_IS_NEW, RequestId};
 
 /// A power-on that is going to be, from before the cluster's lock is let go until it has ended.
 /// Whoever removes its token calls it off; when this value goes, so does the token.
@@ -105,19 +105,25 @@ impl Starts {
     ///
     /// # Errors
     /// If nobody can tell.
-    pub fn begun(&self, node: &Node, processes: &dyn Processes) -> std::io::Result<Vec<String>> {
+    pub fn begun(&self, node: &Node, host: &Host<'_>) -> std::io::Result<Vec<String>> {
         self.requests(node, |token| {
-            let begun = token.begun_ms.is_some() && token.is_its_brokers(processes);
-            begun || token.is_carried_out(processes)
+            let is_its_brokers = token.is_its_brokers(host.processes);
+            let begun = token.begun_ms.is_some() && is_its_brokers && token.may_go_on(host.clock);
+            begun || token.is_carried_out(host.processes)
         })
     }
 
-    /// Whether a broker that is gone has asked systemd for a power-on, which may be yet to begin.
+    /// Whether a broker that is gone has asked systemd for a power-on, which may be yet to begin: a systemd
+    /// that has not begun it for as long as a power-on may take never will.
     ///
     /// # Errors
     /// If nobody can tell.
-    pub fn has_orphan_for(&self, node: &Node, processes: &dyn Processes) -> std::io::Result<bool> {
-        let orphan = |token: &Token| token.unit.is_some() && !token.is_its_brokers(processes);
+    pub fn has_orphan_for(&self, node: &Node, host: &Host<'_>) -> std::io::Result<bool> {
+        let orphan = |token: &Token| {
+            token.unit.is_some()
+                && !token.is_its_brokers(host.processes)
+                && token.age(host.clock).is_none_or(|age| age <= POWER_ON)
+        };
         Ok(!self.requests(node, orphan)?.is_empty())
     }
 
@@ -234,6 +240,19 @@ impl Token {
     /// Whether the toolstack is still at it, without systemd.
     fn is_carried_out(&self, processes: &dyn Processes) -> bool {
         self.leader.is_some_and(|leader| lives(leader, processes))
+    }
+
+    /// For how long its create has been under way or over, if it has begun.
+    fn age(&self, clock: &dyn Clock) -> Option<Duration> {
+        let begun = Moment::since_boot(Duration::from_millis(self.begun_ms?));
+        Some(clock.now().since(begun))
+    }
+
+    /// Whether its create may go on. When a unit has ended, systemd alone tells; one that has fallen silent
+    /// vouches for nothing, and the node may have lived for minutes.
+    fn may_go_on(&self, clock: &dyn Clock) -> bool {
+        let is_old = self.age(clock).is_some_and(|age| age > RESET_IS_NEW);
+        !is_old || self.unit.as_deref().is_none_or(systemd::goes_on)
     }
 
     fn read(path: &Path) -> Self {

@@ -20,6 +20,8 @@ const ADDED: &str =
 /// A unit of PID 1 that runs the toolstack's create.
 pub(super) struct Unit {
     name: String,
+    /// Whether systemd has failed to tell how it stands.
+    was_silent: bool,
 }
 
 /// Asks PID 1 for the unit; none if there is no systemd or it does not answer.
@@ -58,7 +60,7 @@ pub(super) fn start(power_on: &PowerOn<'_>, create: &[String]) -> Option<Unit> {
     args.extend_from_slice(create);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match command::run(Path::new(RUN), &args, SYSTEMD) {
-        Ok(done) if done.status.success() => Some(Unit { name }),
+        Ok(done) if done.status.success() => Some(Unit { name, was_silent: false }),
         Ok(_) | Err(_) => {
             // Should PID 1 have taken the request all the same, two creates meet, and Xen refuses
             // the second for its name; once the token is gone, the condition refuses it.
@@ -76,11 +78,13 @@ pub(super) fn kill(unit: &str) {
 
 impl Starter for Unit {
     fn poll(&mut self) -> Creating {
-        let args = ["show", "--property=LoadState,ActiveState,Job", &self.name];
-        let Ok(done) = command::run(Path::new(CONTROL), &args, Duration::from_secs(5)) else {
-            return Creating::Going;
-        };
-        standing(&done.stdout)
+        let shown = show(&self.name);
+        self.was_silent |= shown.is_none();
+        shown.map_or(Creating::Going, |shown| standing(&shown))
+    }
+
+    fn saw_its_end(&self) -> bool {
+        !self.was_silent
     }
 
     fn pause(&self) -> Duration {
@@ -90,6 +94,18 @@ impl Starter for Unit {
     fn stop(&mut self) {
         kill(&self.name);
     }
+}
+
+/// Whether systemd says that the unit's create goes on.
+pub(super) fn goes_on(unit: &str) -> bool {
+    show(unit).is_some_and(|shown| matches!(standing(&shown), Creating::Going))
+}
+
+/// What `systemctl show` says of a unit, if systemd answers.
+fn show(unit: &str) -> Option<String> {
+    let args = ["show", "--property=LoadState,ActiveState,Job", unit];
+    let done = command::run(Path::new(CONTROL), &args, Duration::from_secs(5)).ok()?;
+    Some(done.stdout).filter(|shown| shown.contains("ActiveState="))
 }
 
 /// Where a unit stands by what `systemctl show` says of it.
@@ -134,6 +150,8 @@ mod tests {
             assert_eq!(standing(shown), stands, "{shown}");
         }
         // Each poll runs a program.
-        assert!(Unit { name: String::new() }.pause() >= Duration::from_millis(100));
+        assert!(
+            Unit { name: String::new(), was_silent: false }.pause() >= Duration::from_millis(100)
+        );
     }
 }

@@ -13,7 +13,7 @@ use crate::sight::Sight;
 use crate::standoff::Then;
 use crate::state::Fence;
 use crate::syslog::Severe;
-use xen_fence_protocol::{Action, Body, Failure, How, Note, READY_SILENCE, StartedHow};
+use xen_fence_protocol::{Action, Body, Failure, How, Note, Power, READY_SILENCE, StartedHow};
 
 /// The earlier fence that already is what this request asks for, if there is one: promise 4.
 pub(super) fn earlier_attempt(
@@ -27,7 +27,7 @@ pub(super) fn earlier_attempt(
     let starts = work.starts();
     // What lives while a power-on has yet to begin was started by somebody else.
     let starting = if sight.lives() {
-        starts.begun(node, work.host.processes)
+        starts.begun(node, &work.host)
     } else {
         starts.planned(node, work.host.processes)
     };
@@ -103,18 +103,15 @@ pub(super) fn answer(
     let text = format!("{} was fenced by request {}", node.name(), earlier.request);
     case.record(Event::Outcome, Severe::Notice, "fenced joined", &text);
     case.session.say(Body::Fenced { node: node.name().clone(), how: How::Joined });
-    if planned.is_some() {
-        kill::leave_session(case);
-        case.record(Event::Intent, Severe::Notice, POWERING_ON, &work.basis());
-    }
     let agreed = second_look(case, work, node, then, planned.is_some());
     match planned {
-        Some(planned) if agreed => start::after_fence(case, work, node, planned),
-        Some(planned) => start::not_agreed(case, work, node, planned),
-        None if earlier.started_ms.is_some() => {
-            let node = node.name().clone();
-            case.session.say(Body::Started { node, how: StartedHow::Running });
+        Some(planned) if agreed => {
+            kill::leave_session(case);
+            case.record(Event::Intent, Severe::Notice, POWERING_ON, &work.basis());
+            start::after_fence(case, work, node, planned);
         }
+        Some(planned) => start::not_agreed(case, work, node, planned),
+        None if earlier.started_ms.is_some() => was_powered_on(case, work, node, earlier),
         None if under_way => powered_on_by_another(case, work, node),
         None if work.grant.action() == Action::Reset && then != Then::LeaveOff => {
             let since = || format!("request {} has left it off since", earlier.request);
@@ -126,6 +123,22 @@ pub(super) fn answer(
     Ok(())
 }
 
+/// Says whether the node, which the earlier request has powered on, runs.
+fn was_powered_on(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node, earlier: &Fence) {
+    let starting = work.is_starting(node);
+    let by = &earlier.request;
+    let why = match work.host.look(node).map(|sight| work.power(node, &sight, starting)) {
+        Ok(Power::On) => {
+            let node = node.name().clone();
+            return case.session.say(Body::Started { node, how: StartedHow::Running });
+        }
+        Ok(Power::Off) => format!("request {by} powered it on, and it is off again"),
+        Ok(Power::Unknown) => format!("request {by} powered it on, and it may be off again"),
+        Err(blind) => format!("request {by} powered it on; nobody can tell what it does: {blind}"),
+    };
+    start::left_off(case, node, Some(why));
+}
+
 /// Says whether the earlier request powers the node on. With several dom0s that hangs on its own agent,
 /// who may have fallen silent.
 fn powered_on_by_another(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) {
@@ -135,7 +148,7 @@ fn powered_on_by_another(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) 
     while !begins && clock.now() < until {
         // It is remembered before its plan goes.
         let waits = starts.has_plan_for(node, work.host.processes);
-        begins = starts.begun(node, work.host.processes).is_ok_and(|begun| !begun.is_empty());
+        begins = starts.begun(node, &work.host).is_ok_and(|begun| !begun.is_empty());
         if !waits && !begins {
             let now = work.state().recall();
             if now.fence_of(node.name()).is_some_and(|last| last.started_ms.is_some()) {
@@ -147,6 +160,7 @@ fn powered_on_by_another(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) 
             }
             return;
         }
+        let _said = case.session.has_spoken();
         if case.session.is_gone() {
             return;
         }

@@ -247,7 +247,7 @@ fn not_off(work: &Work<'_>, node: &Node) -> Result<Option<String>, End> {
     if let Some(why) = living.or_else(|| sight.obstacle()) {
         return Ok(Some(why));
     }
-    let orphan = work.starts().has_orphan_for(node, host.processes).unwrap_or(true);
+    let orphan = work.starts().has_orphan_for(node, host).unwrap_or(true);
     if starting || orphan || work.is_starting(node) {
         return Ok(Some("it is about to start".to_owned()));
     }
@@ -255,6 +255,6 @@ fn not_off(work: &Work<'_>, node: &Node) -> Result<Option<String>, End> {
         let text = format!("{} restarts domains by itself", host.toolstack.name());
         return Ok(Some(text));
     }
-    let writers = host.processes.writers(node, &[]).map_err(Blind::Processes)?;
+    let writers = host.processes.writers(node, &[], &sight.living()).map_err(Blind::Processes)?;
     Ok(host.living_writer(&writers))
 }

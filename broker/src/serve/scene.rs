@@ -105,14 +105,19 @@ impl Witness for Scene<'_, '_, '_> {
 
     fn kills_again(&mut self) -> Result<(), String> {
         let clock = self.work.host.clock;
-        // The agent has given up, and its go stands for nothing that lives now.
-        if clock.now() >= self.case.asked_at.after(AGENT_DEADLINE) {
+        // The agent has given up by then, and its go stands for nothing that lives now.
+        let too_old = self.case.asked_at.after(AGENT_DEADLINE);
+        // Most who hold it do so for seconds.
+        let deadline = clock.now().after(WAIT_IN_ALL.saturating_mul(2)).min(too_old);
+        let taken = Lock::take(&self.work.lock_path(), clock, deadline, || false);
+        self.lock = taken.map_err(|error| format!("the cluster's lock cannot be had: {error}"))?;
+        if clock.now() >= too_old {
             let age = AGENT_DEADLINE.as_secs();
             return Err(format!("the request is more than {age} s old; ask again"));
         }
-        // Whoever holds it does so for seconds. A lock that cannot be had stops no kill.
-        let deadline = clock.now().after(WAIT_IN_ALL.saturating_mul(2));
-        self.lock = Lock::take(&self.work.lock_path(), clock, deadline, || false).ok().flatten();
+        if self.lock.is_none() {
+            return Err("another request of its cluster holds the lock; ask again".to_owned());
+        }
         // Root may have held the node while its corpse stayed, and started it by hand.
         let node = self.work.grant.targets().first();
         let held = node.map(|node| self.restraint.again(self.work, node));

@@ -54,6 +54,11 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let planned = work.starts().plan(node, work.id).map_err(|why| cannot_start(&why))?;
     drop(lock);
     let started = start(work, node, &planned).map_err(|why| cannot_start(&why))?;
+    if started == StartedHow::Created
+        && let Err(lost) = work.state().lives_anew(node.name(), work.host.clock)
+    {
+        case.note(Note::State, &format!("{lost}; a repeated request may kill it"));
+    }
     say_started(case, node, started);
     Ok(())
 }
@@ -71,6 +76,8 @@ fn watch(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) -> Result<(), En
     let clock = work.host.clock;
     let until = clock.now().after(POWER_ON);
     while is_under_way(work, node) {
+        // What it says is of no matter; that it has left shows only to who reads.
+        let _said = case.session.has_spoken();
         if case.session.is_gone() {
             return Err(End::Gone("while it waited for a power-on that is under way"));
         }

@@ -146,6 +146,7 @@ pub(super) fn fits(node: &str, domain: &Domain, file: &Path) -> Result<(), Unfit
         None => Err(Unfit::Unreadable {
             node: node.to_owned(),
             why: format!("{:?} cannot stand in a policy", file.display().to_string()),
+            hint: "give the file another name".to_owned(),
         }),
     }
 }

@@ -151,7 +151,12 @@ impl Processes for World {
         Ok(self.restarters.borrow().clone())
     }
 
-    fn writers(&self, _node: &Node, _domids: &[u32]) -> std::io::Result<Vec<Process>> {
+    fn writers(
+        &self,
+        _node: &Node,
+        _domids: &[u32],
+        _living: &[u32],
+    ) -> std::io::Result<Vec<Process>> {
         Ok(self.writers.borrow().clone())
     }
 

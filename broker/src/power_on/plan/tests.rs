@@ -23,7 +23,7 @@ fn id(bits: u128) -> RequestId {
 fn seen(starts: &Starts, request: u128) -> (bool, bool, bool) {
     let node = node();
     let cut_short = starts.was_cut_short(&node, &id(request).to_string());
-    let begun = starts.begun(&node, &ProcFs).unwrap();
+    let begun = begun(starts).unwrap();
     assert_eq!(
         starts.has_plan_for(&node, &ProcFs),
         !starts.planned(&node, &ProcFs).unwrap().is_empty()
@@ -31,9 +31,21 @@ fn seen(starts: &Starts, request: u128) -> (bool, bool, bool) {
     (starts.has_plan_for(&node, &ProcFs), !begun.is_empty(), cut_short)
 }
 
-fn call_off(starts: &Starts) -> Result<bool, String> {
+fn on_host<T>(work: impl FnOnce(&Host<'_>) -> T) -> T {
     let toolstack = Xl::at("/nowhere/xl".into());
-    starts.call_off(&node(), &Host { toolstack: &toolstack, processes: &ProcFs, clock: &BootClock })
+    work(&Host { toolstack: &toolstack, processes: &ProcFs, clock: &BootClock })
+}
+
+fn call_off(starts: &Starts) -> Result<bool, String> {
+    on_host(|host| starts.call_off(&node(), host))
+}
+
+fn begun(starts: &Starts) -> std::io::Result<Vec<String>> {
+    on_host(|host| starts.begun(&node(), host))
+}
+
+fn has_orphan(starts: &Starts) -> std::io::Result<bool> {
+    on_host(|host| starts.has_orphan_for(&node(), host))
 }
 
 /// A session's leader that waits, as the toolstack's create may.
@@ -67,7 +79,7 @@ fn a_plan_is_seen_until_it_goes_and_begins_once() {
     assert_eq!(planned.begun_ms(), None);
     planned.begins(&BootClock);
     assert_eq!(seen(&starts, 1), (true, true, true));
-    assert_eq!(starts.begun(&node(), &ProcFs).unwrap(), [id(1).to_string()]);
+    assert_eq!(begun(&starts).unwrap(), [id(1).to_string()]);
     assert!(planned.begun_ms().is_some_and(|at| at <= BootClock.now().millis()));
     assert_eq!(seen(&starts, 2), (true, true, false), "by another request");
     drop(planned);
@@ -103,11 +115,44 @@ fn what_a_killed_broker_has_asked_systemd_for_may_be_yet_to_begin() {
     let planned = starts.plan(&node(), id(1)).unwrap();
     planned.is_carried_out_by(Some("x.service".to_owned()), None).unwrap();
     assert_eq!(Token::read(&planned.token).unit.as_deref(), Some("x.service"));
-    assert!(!starts.has_orphan_for(&node(), &ProcFs).unwrap(), "its broker tells");
+    assert!(!has_orphan(&starts).unwrap(), "its broker tells");
     let unit = Some("x.service".to_owned());
-    let token = Token { broker: (i32::MAX, 1), begun_ms: Some(1), unit, leader: None };
-    token.write(&planned.token).unwrap();
-    assert!(starts.has_orphan_for(&node(), &ProcFs).unwrap());
+    let left =
+        |begun_ms| Token { broker: (i32::MAX, 1), begun_ms, unit: unit.clone(), leader: None };
+    let now = BootClock.now().millis();
+    let limit = u64::try_from(POWER_ON.as_millis()).unwrap();
+    for (begun_ms, may) in [
+        (None, true),
+        (Some(now), true),
+        (Some(now.saturating_sub(limit - 5_000)), true),
+        // Of an hour ago: it has been begun or never will be.
+        (now.checked_sub(limit + 1), false),
+    ] {
+        left(begun_ms).write(&planned.token).unwrap();
+        assert!(begun_ms.is_none() && !may || has_orphan(&starts).unwrap() == may, "{begun_ms:?}");
+    }
+}
+
+/// Its broker waits on for a systemd that tells nothing, beside a node that may run.
+#[test]
+fn a_unit_of_which_systemd_tells_nothing_goes_on_for_ten_seconds() {
+    let (_dir, starts) = starts();
+    let planned = starts.plan(&node(), id(1)).unwrap();
+    planned.is_carried_out_by(Some("xen-fence-no-such.service".to_owned()), None).unwrap();
+    planned.begins(&BootClock);
+    assert_eq!(begun(&starts).unwrap(), [id(1).to_string()]);
+    let earlier = |by: Duration| {
+        let by = u64::try_from(by.as_millis()).unwrap();
+        let begun_ms = BootClock.now().millis().checked_sub(by).unwrap();
+        Token { begun_ms: Some(begun_ms), ..Token::read(&planned.token) }
+            .write(&planned.token)
+            .unwrap();
+    };
+    earlier(RESET_IS_NEW - Duration::from_secs(1));
+    assert_eq!(begun(&starts).unwrap(), [id(1).to_string()]);
+    earlier(RESET_IS_NEW + Duration::from_secs(1));
+    assert_eq!(begun(&starts).unwrap(), [] as [String; 0]);
+    assert!(starts.has_plan_for(&node(), &ProcFs), "an `off` calls it off all the same");
 }
 
 #[test]
@@ -173,8 +218,8 @@ fn where_no_token_can_be_written_nothing_is_planned() {
     assert!(starts.plan(&node(), id(1)).unwrap_err().contains(&path));
     // Nor can anybody know that there is none, or whose it is.
     assert!(starts.has_plan_for(&node(), &ProcFs));
-    assert!(starts.planned(&node(), &ProcFs).is_err() && starts.begun(&node(), &ProcFs).is_err());
-    assert!(starts.has_orphan_for(&node(), &ProcFs).is_err());
+    assert!(starts.planned(&node(), &ProcFs).is_err() && begun(&starts).is_err());
+    assert!(has_orphan(&starts).is_err());
     assert!(starts.has_any_for(&node()));
     assert!(call_off(&starts).unwrap_err().contains(&path));
 }

@@ -6,7 +6,7 @@
 
 use super::{Finding, Places};
 use crate::acl::Node;
-use crate::{secure_file, xenstore};
+use crate::{bounded, secure_file, xenstore};
 use std::collections::BTreeSet;
 use xen_fence_protocol::Level;
 
@@ -15,7 +15,8 @@ const CAP: u64 = 256 * 1024;
 
 /// Says which of the node's devices the proof does not cover.
 pub(super) fn beyond_the_proof(places: &Places, node: &Node, domids: &[u32]) -> Finding {
-    let text = node.config().map(|file| secure_file::read(file, CAP));
+    let text =
+        node.config().and_then(|file| bounded::look(file, |file| secure_file::read(file, CAP)));
     let mut beyond = BTreeSet::new();
     let mut unread = Vec::new();
     if let Some(Ok(text)) = &text {

@@ -6,7 +6,6 @@ use super::super::restraint::Restraint;
 use super::{Finding, Places, devices};
 use crate::acl::Node;
 use crate::domain_config::{self, Unfit};
-use crate::secure_file;
 use crate::sight::Sight;
 use crate::state::Phase;
 use crate::target::Ambiguous;
@@ -118,10 +117,7 @@ fn config(places: &Places, node: &Node, is_seen: bool) -> Finding {
         Unfit::None(_) => {
             places.in_policy(node, &format!("config = \"/etc/xen/{}.cfg\"", node.domain()))
         }
-        Unfit::Unreadable { .. } => {
-            let mend = node.config().and_then(|file| secure_file::read(file, 0).err());
-            places.on_dom0(&mend.map_or_else(String::new, |error| error.hint()))
-        }
+        Unfit::Unreadable { hint, .. } => places.on_dom0(hint),
         Unfit::CannotTell { file, key, expected } | Unfit::Mismatch { file, key, expected, .. } => {
             let sure = if is_seen { "" } else { "if the policy is right: " };
             format!("{sure}on {}, in {}: {key} = \"{expected}\"", places.dom0, file.display())
