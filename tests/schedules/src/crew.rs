@@ -25,9 +25,9 @@ pub struct Result {
 
 /// Lives through so many schedules, with this program, until one breaks a promise.
 pub fn run(program: &Path, seed: u64, count: u64, planted: usize) -> Result {
-    // They wait for threads of their own now and then: two share a processor.
+    // One for each processor: two that take turns on one are slower than one after the other.
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get) as u64;
-    let crew = (2 * processors).min(count).max(1);
+    let crew = processors.min(count).max(1);
     let (tell, told) = mpsc::channel();
     let mut children: Vec<Child> = Vec::new();
     for member in 0..crew {
