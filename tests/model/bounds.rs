@@ -90,6 +90,11 @@ pub fn small() -> Vec<Bounds> {
             ..one
         },
         Bounds {
+            name: "one host, off, a broker crashes",
+            faults: Left { broker_crashes: 1, ..NONE },
+            ..one
+        },
+        Bounds {
             name: "one host, reset, a crash and a retry",
             asks: only(Action::Reset),
             rounds: 2,
@@ -206,6 +211,33 @@ pub fn large() -> Vec<Bounds> {
             rounds: 2,
             asks_again: true,
             faults: NONE,
+            ..two
+        },
+        Bounds {
+            name: "two hosts, reset, a late word, a cut, crashes of agent and broker",
+            asks: RESET,
+            faults: Left { silences: 1, falls: 0, ..all },
+            ..two
+        },
+        Bounds {
+            name: "two hosts, reset, crashes of agent and broker, retries",
+            asks: RESET,
+            rounds: 2,
+            faults: Left { agent_crashes: 1, broker_crashes: 1, ..NONE },
+            ..two
+        },
+        Bounds {
+            name: "two hosts, reset, a late word, a migration, retries",
+            asks: RESET,
+            rounds: 2,
+            faults: Left { silences: 1, moves: 1, ..NONE },
+            ..two
+        },
+        Bounds {
+            name: "two hosts, reset, a late word, with waits",
+            asks: RESET,
+            faults: Left { silences: 1, ..NONE },
+            seconds: 1,
             ..two
         },
         Bounds {

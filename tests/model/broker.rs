@@ -72,6 +72,9 @@ impl World {
         }
         if state.left.broker_crashes > 0 && link.stage != Stage::Accepted {
             steps.push(Step::BrokerCrashes(key));
+            if link.stage == Stage::Killing && link.saw == Saw::Node {
+                steps.push(Step::BrokerCrashesDestroying(key));
+            }
         }
     }
 
@@ -132,7 +135,8 @@ impl World {
         {
             return self.refuses(state, key, Down::Refused);
         }
-        if !link.up.is_empty() {
+        let is_being_destroyed = host.orphans[usize::from(key.node)].is_some();
+        if !link.up.is_empty() || is_being_destroyed && self.has(Rule::DestroyerSeen) {
             return self.refuses(state, key, Down::Refused);
         }
         let known = record.phase == Some(Phase::Fenced) && record.at >= link.accepted;

@@ -3,7 +3,7 @@
 use crate::link::{Heed, Link, Saw, Stage};
 use crate::machines::{Down, Up};
 use crate::rules::{Rule, promise};
-use crate::state::{Key, Record, State};
+use crate::state::{Key, Orphan, Record, State};
 use crate::world::{World, look};
 use xen_fence_broker::state::Phase;
 use xen_fence_protocol::Action;
@@ -80,6 +80,16 @@ impl World {
             }
         }
         self.lets_go(state, key);
+    }
+
+    /// xl goes by the domain's number, so it is the life that was meant or none.
+    pub fn orphan_destroys(&self, state: &mut State, node: u8, host: u8) {
+        let orphan = state.hosts[usize::from(host)].orphans[usize::from(node)].take();
+        let now = &state.nodes[usize::from(node)];
+        let is_there = |orphan: &Orphan| now.at == Some(host) && now.life == orphan.life;
+        if let Some(orphan) = orphan.filter(is_there) {
+            self.strikes(state, orphan.asker, orphan.id, node);
+        }
     }
 
     /// A domain dies by a request.

@@ -37,6 +37,8 @@ pub enum Rule {
     OneStarter,
     /// A node that lives, and that nobody powered on, is no outcome of a reset.
     AstrayRefused,
+    /// An asker is refused that is being destroyed by what a broker that crashed has begun.
+    DestroyerSeen,
 }
 
 /// Promises, as bits of [`State::broken`].

@@ -90,6 +90,17 @@ pub struct Host {
     pub records: [Record; 2],
     /// Whose power-on of each node is planned.
     pub plans: [Option<Key>; 2],
+    /// The destroy of each node that goes on without the broker that has begun it.
+    pub orphans: [Option<Orphan>; 2],
+}
+
+/// A destroy whose broker has crashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Orphan {
+    /// Who had asked for it, under which id, and for which life.
+    pub asker: u8,
+    pub id: u8,
+    pub life: u8,
 }
 
 /// A session's place: node, round, host.

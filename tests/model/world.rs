@@ -8,7 +8,7 @@ use crate::explore::Model;
 use crate::link::{DownEnd, Link, Queue, Saw, Stage, UpEnd};
 use crate::machines::Machines;
 use crate::rules::{Rule, promise};
-use crate::state::{Agent, AgentPhase, HOSTS, Key, Node, ROUNDS, State};
+use crate::state::{Agent, AgentPhase, HOSTS, Key, Node, Orphan, ROUNDS, State};
 use std::fmt;
 use xen_fence_broker::state::Phase;
 use xen_fence_protocol::Action;
@@ -55,6 +55,10 @@ pub enum Step {
     GoesOn(Key),
     PowersOn(Key),
     BrokerCrashes(Key),
+    /// The same, and the destroy that it has begun goes on.
+    BrokerCrashesDestroying(Key),
+    /// Such a destroy of a node, on a host, does its work.
+    OrphanDestroys(u8, u8),
     CutUp(Key),
     CutDown(Key),
 }
@@ -90,6 +94,12 @@ impl fmt::Debug for Step {
             Self::GoesOn(key) => write!(f, "{key:?}: the broker goes on without a look"),
             Self::PowersOn(key) => write!(f, "{key:?}: power-on"),
             Self::BrokerCrashes(key) => write!(f, "{key:?}: the broker crashes"),
+            Self::BrokerCrashesDestroying(key) => {
+                write!(f, "{key:?}: the broker crashes, its destroy goes on")
+            }
+            Self::OrphanDestroys(node, host) => {
+                write!(f, "what was left on xen{} destroys node{}", host + 1, node + 1)
+            }
             Self::CutUp(key) => write!(f, "{key:?}: cut, the broker sees it"),
             Self::CutDown(key) => write!(f, "{key:?}: cut, the agent sees it"),
         }
@@ -115,6 +125,9 @@ impl World {
     pub fn dies(state: &mut State, node: u8) {
         let at = usize::from(node);
         state.nodes[at].at = None;
+        for host in &mut state.hosts {
+            host.orphans[at] = None;
+        }
         state.nodes[at].agent = Agent { rounds: state.nodes[at].agent.rounds, ..Agent::default() };
         for link in state.links[at].iter_mut().flatten() {
             if link.up_end == UpEnd::Open {
@@ -177,6 +190,11 @@ impl Model for World {
 
     fn steps(&self, state: &State, steps: &mut Vec<Step>) {
         for node in 0..2 {
+            for host in 0..HOSTS as u8 {
+                if state.hosts[usize::from(host)].orphans[usize::from(node)].is_some() {
+                    steps.push(Step::OrphanDestroys(node, host));
+                }
+            }
             self.node_steps(state, node, steps);
             self.agent_steps(state, node, steps);
             for round in 0..ROUNDS as u8 {
@@ -227,6 +245,15 @@ impl Model for World {
                 spend(&mut next.left.broker_crashes);
                 self.broker_ends(&mut next, key);
             }
+            Step::BrokerCrashesDestroying(key) => {
+                spend(&mut next.left.broker_crashes);
+                let (target, id) = (usize::from(1 - key.node), next.link(key).id);
+                let life = next.nodes[target].life;
+                let orphan = Orphan { asker: key.node, id, life };
+                next.hosts[usize::from(key.host)].orphans[target] = Some(orphan);
+                self.broker_ends(&mut next, key);
+            }
+            Step::OrphanDestroys(node, host) => self.orphan_destroys(&mut next, node, host),
             step => self.broker_step(&mut next, step),
         }
         next.tidy();
