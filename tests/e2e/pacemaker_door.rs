@@ -31,6 +31,20 @@ fn fails(output: Output, why: &str) -> Output {
     output
 }
 
+/// The node is dead, and its peer may take over: exit status 0, and a word for the person who reads on.
+#[test]
+fn a_reboot_that_leaves_the_node_off_says_so() {
+    let dom0 = two_clusters().raise().unwrap();
+    let config = dom0.node("alpha", "node2").config();
+    let other = dom0.file(&config).replace("uuid = \"5eed", "uuid = \"0bad");
+    dom0.write(&config, other, 0o644);
+    let reboot = called(&dom0, &["-o", "reboot", "-n", "node2"]).exits(0);
+    let warns = |line: &str| line.contains("warning: ") && line.contains("uuid");
+    assert!(reboot.stderr.lines().any(warns), "{reboot}");
+    assert!(dom0.domid("alpha", "node2").is_none());
+    let _ = fails(called(&dom0, &["-o", "on", "-n", "node2"]), "uuid");
+}
+
 /// The table of the fence agents' documentation: what each action does to a node that is on, and to
 /// one that is off, and what it exits with.
 #[test]

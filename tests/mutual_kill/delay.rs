@@ -89,7 +89,8 @@ impl Delay {
 /// A shell's words that stop the sshd that accepts and let it go on, again and again: whatever comes
 /// while it stands waits for the rest of that time.
 fn stutter(millis: u64, dice: &mut Dice) -> String {
-    let mut words = "echo here; read -r now; sshd=$(cat /run/xen-fence-sshd.pid)\n".to_owned();
+    let mut words =
+        "set -e; echo here; read -r now; sshd=$(cat /run/xen-fence-sshd.pid)\n".to_owned();
     let mut total = 0;
     while total < millis {
         let (stands, goes_on) = (dice.up_to(LONGEST), 2 + dice.up_to(20));

@@ -82,6 +82,9 @@ impl Account {
     }
 }
 
+/// No course has fewer calls that may change something.
+const LEAST: u32 = 60;
+
 fn at_every_call(name: &str, course: Course) {
     if let Err(why) = tracer::is_allowed() {
         return skipped(&format!("crash points, {name}"), &format!("ptrace is refused: {why}"));
@@ -147,6 +150,8 @@ fn at_every_call(name: &str, course: Course) {
     // Past the test harness's capture: the number is wanted.
     let _ = std::io::stderr().write_all(line.as_bytes());
     assert!(account.failed.is_empty(), "{}", account.failed.join("\n"));
+    // A broker that is not recognised outlives all of its crashes.
+    assert!(points * step > LEAST, "{points} points are too few: is this the broker's course?");
     if calls != Calls::Every {
         let case = format!("crash points, {name}: the other system calls");
         skipped(&case, "XEN_FENCE_CRASHES=all tests/all crash strikes every one");
