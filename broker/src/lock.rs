@@ -1,7 +1,7 @@
 //! The lock of a cluster: one decision, one ready and go, one kill at a time.
 //!
-//! Two nodes that shoot each other meet here. The lock is flock(2)'s, so it ends with its process,
-//! and its descriptor is closed in every child.
+//! Two nodes that shoot each other meet here. The lock is flock(2)'s, so it ends with its process, the
+//! last of its threads included, and its descriptor is closed in every child.
 
 use crate::clock::{Clock, Moment};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
