@@ -68,6 +68,13 @@ impl<'fd> Session<'fd> {
         self.gone
     }
 
+    /// Whether the agent has left by now, which only shows to who reads; what it says instead is dropped.
+    /// Does not wait.
+    pub fn has_left(&mut self) -> bool {
+        let _said = self.hear(Duration::ZERO);
+        self.gone
+    }
+
     /// Waits for the agent's next line, at most for `patience`.
     pub fn hear(&mut self, patience: Duration) -> Heard {
         let deadline = Instant::now().checked_add(patience);
@@ -171,6 +178,19 @@ mod tests {
         let (ours, mut theirs) = UnixStream::pair().unwrap();
         let mut session = Session::new(ours.as_fd(), ours.as_fd(), HostName::of_kernel("xen1"));
         talk(&mut session, &mut theirs)
+    }
+
+    #[test]
+    fn who_has_left_is_noticed_whatever_was_said_before() {
+        with_agent(|session, agent| {
+            assert!(!session.has_left());
+            let line = format!("xen-fence/1 wait {ID}\n");
+            agent.write_all(line.repeat(3).as_bytes()).unwrap();
+            assert!((0..9).all(|_| !session.has_left()));
+            agent.write_all(line.repeat(3).as_bytes()).unwrap();
+            agent.shutdown(std::net::Shutdown::Write).unwrap();
+            assert!((0..9).any(|_| session.has_left()));
+        });
     }
 
     #[test]

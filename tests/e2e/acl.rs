@@ -286,6 +286,21 @@ fn what_is_no_policy_is_said_at_once() {
     long_after(&dom0);
 }
 
+/// A tenant's draft is a stranger's text, and so is the name of its file.
+#[test]
+fn no_draft_drives_the_terminal() {
+    let dom0 = SHARED.take();
+    let draft = "mkdir -p /root/hostile; cd /root/hostile; \
+                 printf '\"\\\\u001b]0;x\\\\u0007\\\\u202e\" = 1\\n' >alpha.toml; \
+                 cp alpha.toml \"$(printf 'be\\033[2Jta.toml')\"; \
+                 xen-fence-admin acl check alpha.toml *ta.toml 2>&1";
+    let said = dom0.sh(draft);
+    assert_ne!(said.code, 0, "{said}");
+    assert!(said.says("unknown key") && said.says("\\u{1b}"), "{said}");
+    let drives = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+    assert!(!said.stdout.contains(drives), "{:?}", said.stdout);
+}
+
 /// A matrix for each cluster, by people who are not root too.
 #[test]
 fn everybody_who_can_read_the_policy_is_shown_it() {

@@ -315,6 +315,17 @@ fn audit_of_a_stuck_syslog() {
 }
 
 /// Where nothing is set up yet there is nothing to find.
+/// A name that is mistyped is no cluster in which all is well.
+#[test]
+fn audit_of_a_cluster_that_there_is_not() {
+    let dom0 = two_clusters().raise().unwrap();
+    for format in ["table", "json", "html"] {
+        let words = ["xen-fence-admin", "audit", "--cluster", "alhpa", "--format", format];
+        let said = dom0.on(&words).exits(2).saying("policy of alhpa").saying("alpha, beta");
+        assert!(said.stdout.is_empty(), "{said}");
+    }
+}
+
 #[test]
 fn audit_of_a_host_without_clusters() {
     let dom0 = Dom0::builder().bare().raise().unwrap();

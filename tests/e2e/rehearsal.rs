@@ -35,6 +35,17 @@ fn domids(dom0: &Dom0) -> Vec<Option<u32>> {
     dom0.nodes().iter().map(|node| dom0.domid(&node.cluster, &node.name)).collect()
 }
 
+/// A node that may act on no other has nobody to fence, whatever it may do.
+#[test]
+fn check_fails_for_who_has_no_target() {
+    let dom0 = two_clusters().raise().unwrap();
+    let text = dom0.file(POLICY).replacen("[nodes.node1]", "[nodes.node1]\ntargets = []", 1);
+    dom0.write(POLICY, text, 0o644);
+    let said = check(&dom0).exits(1).saying("and to no node").saying("`targets` of node node1");
+    assert!(crosses(&said).iter().any(|line| line.contains("policy")), "{said}");
+    let _ = ask(&dom0, "alpha", "node1", &["check", "--nagios"]).exits(2).saying("CRITICAL");
+}
+
 /// Appends to alpha's policy, and gives sshd its key files anew.
 fn amend(dom0: &Dom0, lines: &str) {
     let path = "/etc/xen-fence/clusters.d/alpha.toml";

@@ -6,12 +6,27 @@ use std::io::{self, Write as _};
 
 /// Prints a line on standard output; false once nobody reads it.
 pub(crate) fn say(line: impl Display) -> bool {
-    writeln!(io::stdout().lock(), "{line}").is_ok()
+    writeln!(io::stdout().lock(), "{}", harmless(&line.to_string())).is_ok()
 }
 
 /// Prints a line on standard error, after the program's name.
 pub(crate) fn complain(line: impl Display) {
-    let _ = writeln!(io::stderr().lock(), "xen-fence-admin: {line}");
+    let _ = writeln!(io::stderr().lock(), "xen-fence-admin: {}", harmless(&line.to_string()));
+}
+
+/// Escapes what would drive a terminal or turn its lines around, wherever it comes from: a policy may be
+/// a stranger's draft, and so may a file's name.
+fn harmless(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if turns(c) || (c.is_control() && !matches!(c, '\n' | '\t')) {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
 }
 
 /// Rows with aligned columns; their cells are escaped already.
@@ -61,6 +76,12 @@ mod tests {
         let rows: Vec<Vec<String>> = rows.iter().map(|row| row.to_vec()).collect();
         assert_eq!(aligned(&rows), ["node  by", "n1    alice  x"]);
         assert!(aligned(&[]).is_empty());
+    }
+
+    #[test]
+    fn nothing_that_is_printed_drives_a_terminal() {
+        let text = "a\tä …\n\x1b]0;x\u{7}\u{202e}\u{9b}\r";
+        assert_eq!(harmless(text), "a\tä …\n\\u{1b}]0;x\\u{7}\\u{202e}\\u{9b}\\u{d}");
     }
 
     #[test]

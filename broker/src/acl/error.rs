@@ -99,7 +99,8 @@ impl PolicyError {
 
     /// What the TOML parser says.
     pub(crate) fn of_toml(file: &Path, text: &str, error: &toml::de::Error) -> Self {
-        let message = error.message().replace("unknown field", "unknown key");
+        // A key of the file's may stand in it, with line ends of its own.
+        let message = error.message().replace("unknown field", "unknown key").replace('\n', " ");
         Self::at(file, text, error.span().unwrap_or(0..0), message, None)
     }
 }

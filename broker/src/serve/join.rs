@@ -103,10 +103,12 @@ pub(super) fn answer(
     let text = format!("{} was fenced by request {}", node.name(), earlier.request);
     case.record(Event::Outcome, Severe::Notice, "fenced joined", &text);
     case.session.say(Body::Fenced { node: node.name().clone(), how: How::Joined });
+    if planned.is_some() {
+        kill::leave_session(case);
+    }
     let agreed = second_look(case, work, node, then, planned.is_some());
     match planned {
         Some(planned) if agreed => {
-            kill::leave_session(case);
             case.record(Event::Intent, Severe::Notice, POWERING_ON, &work.basis());
             start::after_fence(case, work, node, planned);
         }
@@ -160,8 +162,7 @@ fn powered_on_by_another(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) 
             }
             return;
         }
-        let _said = case.session.has_spoken();
-        if case.session.is_gone() {
+        if case.session.has_left() {
             return;
         }
         clock.sleep(kill::PAUSE);

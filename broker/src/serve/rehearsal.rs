@@ -201,6 +201,16 @@ fn granted(work: &Work<'_>, places: &Places) -> Finding {
         return Finding::new(Level::Fail, "policy", text).hint(&grant_it);
     }
     let text = format!("{} may {} ({})", work.grant.caller(), listed.join(", "), work.grant.rule());
+    if !monitor && work.grant.targets().is_empty() {
+        let mend = format!(
+            "on {}, in {}: `targets` of {} names none of the cluster's nodes",
+            places.dom0,
+            places.policy.display(),
+            work.grant.caller()
+        );
+        let text = format!("{text}, and to no node");
+        return Finding::new(Level::Fail, "policy", text).hint(&mend);
+    }
     let kills = actions.iter().any(|action| action.kills());
     // An operator who only watches is not meant to kill; a node is.
     if kills || work.grant.asker().is_none() {

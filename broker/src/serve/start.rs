@@ -76,9 +76,7 @@ fn watch(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) -> Result<(), En
     let clock = work.host.clock;
     let until = clock.now().after(POWER_ON);
     while is_under_way(work, node) {
-        // What it says is of no matter; that it has left shows only to who reads.
-        let _said = case.session.has_spoken();
-        if case.session.is_gone() {
+        if case.session.has_left() {
             return Err(End::Gone("while it waited for a power-on that is under way"));
         }
         if clock.now() >= until {

@@ -179,7 +179,8 @@ fn leftovers(policy: &Policy, keys: &Path) -> io::Result<Vec<Change>> {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let is_ours = policy.clusters.iter().any(|cluster| cluster.account() == name);
-        if is_ours {
+        // sshd reads no directory as keys, and who made it may want what is in it.
+        if is_ours || path.is_dir() {
             continue;
         }
         let why = match ClusterName::from_account(name) {

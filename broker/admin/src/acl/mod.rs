@@ -32,6 +32,14 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
+    /// Whether there is a policy of this cluster, be it broken.
+    pub(crate) fn speaks_of(&self, cluster: &ClusterName) -> bool {
+        let is_its = |error: &PolicyError| {
+            error.file().file_stem().and_then(|stem| stem.to_str()) == Some(cluster.as_str())
+        };
+        self.clusters.iter().any(|known| known.name() == cluster) || self.broken.iter().any(is_its)
+    }
+
     /// Reads every file of the directory, in the order of their names.
     pub(crate) fn load(dir: &Path) -> io::Result<Self> {
         let mut paths: Vec<_> =

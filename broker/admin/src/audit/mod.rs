@@ -103,6 +103,18 @@ pub(crate) fn run(cluster: Option<&str>, format: Format) -> Ending {
             return Ending::Unable;
         }
     };
+    if let Some(cluster) = &cluster
+        && !policy.speaks_of(cluster)
+    {
+        let known: Vec<&str> =
+            policy.clusters.iter().map(|cluster| cluster.name().as_str()).collect();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        complain(format_args!(
+            "no file in {CLUSTERS_DIR} is the policy of {cluster}; it has those of: {known}\n  \
+             hint: without --cluster the whole host is audited"
+        ));
+        return Ending::Unable;
+    }
     let scene = Scene::of(policy);
     let mut findings: Vec<Finding> =
         FAMILIES.iter().flat_map(|family| (family.look)(&scene)).collect();
