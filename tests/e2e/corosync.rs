@@ -4,8 +4,8 @@
 use crate::{Dom0, recorded, settle, two_clusters, within};
 use std::path::Path;
 use std::time::{Duration, Instant};
-use xen_fence_tests::skipped;
 use xen_fence_tests::throwaway::Output;
+use xen_fence_tests::{measured, skipped};
 
 fn settings(dom0: &Dom0) -> String {
     let member = |(id, node): (usize, &str)| {
@@ -100,11 +100,21 @@ fn a_hung_node_is_fenced_by_the_cluster_itself() {
     let frozen = Instant::now();
     let _ = dom0.on(&["xl", "pause", &format!("alpha-{victim}")]).exits(0);
     let fenced = || recorded(&dom0, "alpha", &["fenced killed", &victim]);
+    // As Pacemaker says it when it has decided.
+    let declared = || log(&dom0, survivor).contains(&format!("node {victim} will be fenced"));
+    assert!(within(Duration::from_secs(40), declared), "{}", log(&dom0, survivor));
+    let dead = frozen.elapsed();
     assert!(within(Duration::from_secs(40), fenced), "{}", log(&dom0, survivor));
-    println!("fenced {:?} after the freeze, with a token of 2 s", frozen.elapsed());
+    let proven = frozen.elapsed();
     let taken = || runs_on(&dom0, survivor, "dummy").as_deref() == Some(survivor);
     assert!(within(Duration::from_secs(20), taken), "{}", log(&dom0, survivor));
-    println!("the resource runs {:?} after the freeze", frozen.elapsed());
+    let taken = frozen.elapsed();
+    measured(&format!(
+        "a frozen node and Pacemaker, with a token of 2 s: declared dead after {dead:.1?}; fenced {:.1?} after \
+         that; the resource runs elsewhere {:.1?} after the proof",
+        proven - dead,
+        taken - proven,
+    ));
     settle(|| dom0.domid("alpha", &victim).is_some_and(|now| Some(now) > life));
     let history = pcmk(&dom0, survivor, &["stonith_admin", "-H", &victim, "--verbose"]).exits(0);
     let _ = history.saying(&format!("reboot of {victim} successful"));

@@ -17,8 +17,8 @@ mod world;
 use bounds::Bounds;
 use explore::{Seen, explore};
 use rules::Rule;
-use std::io::Write;
 use world::{Step, World};
+use xen_fence_tests::measured;
 
 /// What breaks when a rule is left out.
 const LEFT_OUT: [(Rule, &str); 18] = [
@@ -49,16 +49,11 @@ fn way(steps: &[Step]) -> String {
 fn visit(bounds: Bounds) -> Seen<Step> {
     let name = bounds.name;
     let seen = explore(&World::new(bounds, None));
-    tell(&format!(
+    measured(&format!(
         "{name}: {} states, {} steps, {} deep, {} ends, in {} ms",
         seen.states, seen.steps, seen.depth, seen.ends, seen.millis
     ));
     seen
-}
-
-/// Past the test harness's capture: how much was visited is wanted in a run that passes, too.
-fn tell(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// A number as docs/testing.md writes it.
@@ -82,7 +77,7 @@ fn the_promises_hold_in_every_state_that_can_be_reached() {
             panic!("{}: {promise} is broken:\n{}", bounds.name, way(steps));
         }
     }
-    tell(&format!("together {states} states, {steps} steps"));
+    measured(&format!("together {states} states, {steps} steps"));
     let docs = include_str!("../../docs/testing.md");
     let told = format!("{} states in all", in_words(states));
     assert!(docs.contains(&told), "docs/testing.md does not say: {told}");
@@ -98,7 +93,7 @@ fn no_rule_can_be_left_out() {
         });
         let (bounds, steps, way) =
             found.unwrap_or_else(|| panic!("without {without:?} nothing breaks \"{promise}\""));
-        tell(&format!("without {without:?}: {promise} is broken in {steps} steps; {bounds}"));
+        measured(&format!("without {without:?}: {promise} is broken in {steps} steps; {bounds}"));
         if std::env::var_os("MODEL_WAYS").is_some() {
             print!("{way}");
         }

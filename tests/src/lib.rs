@@ -12,14 +12,20 @@ pub mod throwaway;
 pub use error::{Error, Result};
 pub use running::{Output, Running};
 
+/// Prints a figure that is wanted of a run that passes, too: past the test harness's capture of output.
+pub fn measured(line: &str) {
+    use std::io::Write;
+    let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
+}
+
 /// Says loudly that a case was skipped because this machine lacks something, past the test
 /// harness's capture of output; tests/all repeats it at the end.
 pub fn skipped(case: &str, lacks: &str) {
     use std::io::Write;
-    let line = format!("SKIPPED {case}: {lacks}\n");
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    let line = format!("SKIPPED {case}: {lacks}");
+    measured(&line);
     if let Some(path) = std::env::var_os("XEN_FENCE_TESTS_SKIPPED") {
         let file = std::fs::File::options().append(true).create(true).open(path);
-        let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
+        let _ = file.and_then(|mut file| writeln!(file, "{line}"));
     }
 }

@@ -10,13 +10,12 @@ mod world;
 
 use point::{Point, Shown};
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tracer::Calls;
-use xen_fence_tests::skipped;
+use xen_fence_tests::{measured, skipped};
 
 /// What is asked, and what after the crash.
 #[derive(Clone, Copy)]
@@ -140,15 +139,14 @@ fn at_every_call(name: &str, course: Course) {
     let of = if calls == Calls::Every { "" } else { " that may change something" };
     let line = format!(
         "crash points, {name}: {points} struck of {} system calls{of}, every {step}. from the {first}. on, in \
-         {:?}\n  {:?}\n  {:?}\n  a client heard of the end within {:?}\n",
+         {:?}\n  {:?}\n  {:?}\n  a client heard of the end within {:?}",
         account.calls,
         begun.elapsed(),
         account.struck,
         account.answers,
         account.waited
     );
-    // Past the test harness's capture: the number is wanted.
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    measured(&line);
     assert!(account.failed.is_empty(), "{}", account.failed.join("\n"));
     // A broker that is not recognised outlives all of its crashes.
     assert!(points * step > LEAST, "{points} points are too few: is this the broker's course?");

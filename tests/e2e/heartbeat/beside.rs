@@ -5,6 +5,7 @@ use super::course::follow;
 use super::lacks_it;
 use super::split::{apart, lan};
 use crate::two_clusters;
+use xen_fence_tests::measured;
 
 #[test]
 fn two_clusters_split_at_once() {
@@ -24,7 +25,8 @@ fn two_clusters_split_at_once() {
         for (cluster, before) in clusters.iter().zip(&before) {
             scope.spawn(move || {
                 let course = follow(cluster, before);
-                println!("{} alone is left of {}: {course}", course.survivor, cluster.title());
+                let (survivor, title) = (course.survivor, cluster.title());
+                measured(&format!("{survivor} alone is left of {title}: {course}"));
             });
         }
     });

@@ -43,7 +43,8 @@ pub(super) fn follow(cluster: &Cluster<'_>, before: &Before) -> Course {
         assert!(now < LONG, "no take-over\n{}", cluster.said());
         std::thread::sleep(Duration::from_millis(10));
     };
-    let (survivor, declared) = (cluster.members[place], declared[place].unwrap_or_default());
+    let survivor = cluster.members[place];
+    let declared = declared[place].expect("who fences has said that its peer is dead");
     let victim = cluster.peer_of(survivor);
     // What is under way comes to light.
     std::thread::sleep(Duration::from_millis(500));

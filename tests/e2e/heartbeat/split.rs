@@ -9,8 +9,8 @@ use super::lacks_it;
 use super::lines::turns;
 use crate::{Dom0, settle, within};
 use std::time::Duration;
-use xen_fence_tests::skipped;
 use xen_fence_tests::throwaway::{Builder, Network};
+use xen_fence_tests::{measured, skipped};
 
 /// How many rounds are wanted.
 const ROUNDS: &str = "XEN_FENCE_SPLITS";
@@ -75,7 +75,8 @@ fn splits(case: &str, cluster: &Cluster<'_>, dom0s: &[&Dom0]) {
         }
         lan(dom0s, "up");
         let word = if asked { "wanted the same" } else { "had not asked yet" };
-        println!("{case} {round}: {} shot {}, which {word}; {course}", survivor.name, victim.name);
+        let (by, who) = (survivor.name, victim.name);
+        measured(&format!("{case} {round}: {by} shot {who}, which {word}; {course}"));
         cluster.is_whole(Some(&before));
         let place = usize::from(victim.name == cluster.members[1].name);
         deaths[place] += 1;

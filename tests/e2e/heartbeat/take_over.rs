@@ -7,6 +7,7 @@ use super::lacks_it;
 use super::lines::turns;
 use crate::{Dom0, recorded, two_clusters, within};
 use std::time::Duration;
+use xen_fence_tests::measured;
 use xen_fence_tests::throwaway::Sshd;
 
 const XEN1: &str = "fence-alpha@xen1:2422";
@@ -30,7 +31,7 @@ fn survives(case: &str, what: &str, befalls: fn(Member<'_>)) {
     let before = cluster.before();
     befalls(node1);
     let course = follow(&cluster, &before);
-    println!("{what}: {course}");
+    measured(&format!("{what}: {course}"));
     assert_eq!(course.survivor, node2.name);
     let log = cluster.said_since(&before, node2);
     let at = |text: &str| log.find(text).unwrap_or_else(|| panic!("{text}\n{log}"));
