@@ -260,7 +260,8 @@ impl fmt::Display for Brake {
             s if s.is_multiple_of(60) => (s / 60, "m"),
             s => (s, "s"),
         };
-        write!(f, "{} resets in {amount}{unit}", self.count)
+        let resets = if self.count == 1 { "reset" } else { "resets" };
+        write!(f, "{} {resets} in {amount}{unit}", self.count)
     }
 }
 

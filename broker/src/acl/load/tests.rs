@@ -140,7 +140,7 @@ fn brakes_are_read_strictly() {
     ] {
         let brake = Brake::parse(text).unwrap();
         assert_eq!((brake.count(), brake.window().as_secs()), (count, seconds), "{text}");
-        assert_eq!(Brake::parse(&brake.to_string()), Some(brake), "{brake}");
+        assert_eq!(brake.to_string(), text);
     }
     for bad in [
         "",
