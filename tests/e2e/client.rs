@@ -73,9 +73,13 @@ impl Client {
     }
 }
 
-/// The brokers at work, the oldest first.
+/// The brokers at work, the oldest first. What one of them starts has its name, too, until it is another
+/// program.
 pub(crate) fn brokers(dom0: &Dom0) -> Vec<Process> {
-    dom0.processes().into_iter().filter(|process| process.name == BROKER).collect()
+    let named: Vec<Process> =
+        dom0.processes().into_iter().filter(|process| process.name == BROKER).collect();
+    let pids: Vec<i32> = named.iter().map(|process| process.pid).collect();
+    named.into_iter().filter(|process| !pids.contains(&process.parent)).collect()
 }
 
 /// Waits for the broker that serves after these, and gives it time to come as far as it can.
