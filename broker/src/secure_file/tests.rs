@@ -5,6 +5,7 @@ use nix::unistd::{geteuid, mkfifo};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::net::UnixListener;
+use std::time::Instant;
 
 fn me() -> u32 {
     geteuid().as_raw()
@@ -112,13 +113,17 @@ fn a_file_that_is_written_meanwhile_is_not_believed() {
             let mut writer = fs::OpenOptions::new().append(true).open(&file).unwrap();
             while !done.load(Ordering::Relaxed) {
                 writer.write_all(b"more of it, without end\n").unwrap();
+                // Long enough for a read of it to take its time.
                 if writer.metadata().unwrap().len() > 1 << 20 {
-                    writer.set_len(0).unwrap();
+                    writer.set_len(1 << 19).unwrap();
                 }
             }
         });
-        // It is changed within the microseconds of a read, sooner or later.
-        let refused = (0..10_000).find_map(|_| read_draft(&file, 1 << 21).err());
+        // It is changed during one read, sooner or later. During each of the five that make up a whole one
+        // it is only where nothing else wants the processor.
+        let until = Instant::now() + Duration::from_secs(60);
+        let tries = std::iter::repeat(()).take_while(|()| Instant::now() < until);
+        let refused = tries.map(|()| read_once(&file, 1 << 21, None)).find_map(Result::err);
         done.store(true, Ordering::Relaxed);
         refused.unwrap()
     });
