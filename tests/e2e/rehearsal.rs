@@ -121,11 +121,28 @@ fn check_fails_for_a_node_whose_uuid_runs_under_another_name() {
     assert_eq!(domids(&dom0), before);
 }
 
+/// A kill of none of them could succeed.
+#[test]
+fn monitor_fails_where_no_node_can_be_fenced() {
+    let dom0 = two_clusters().raise().unwrap();
+    for node in ["node1", "node2"] {
+        let _ = ask(&dom0, "alpha", "node1", &["monitor"]).exits(0);
+        let uuid = &dom0.node("alpha", node).uuid;
+        dom0.fault(&["add-row", &format!("somebody-else-{node}"), uuid]);
+    }
+    let said = ask(&dom0, "alpha", "node1", &["monitor"]).exits(1);
+    let _ = said.saying("0 of 2 nodes can be fenced");
+    let _ = dom0.in_node("alpha", "node1").run(&["fence_xen", "-o", "monitor"]).exits(1);
+    let _ = ask(&dom0, "beta", "db1", &["monitor"]).exits(0);
+}
+
 #[test]
 fn monitor_names_no_node_and_fails_where_nobody_may_kill() {
     let dom0 = two_clusters().policy("beta", "actions = [\"status\"]").raise().unwrap();
     let monitor = ask(&dom0, "alpha", "node1", &["monitor", "--json"]).exits(0);
-    assert!(!monitor.stdout.contains("node2"), "{monitor}");
+    for name in ["node1", "node2", "alpha-node"] {
+        assert!(!monitor.says(name), "{monitor}");
+    }
     let _ = ask(&dom0, "beta", "db1", &["monitor"]).exits(1);
     let _ = ask(&dom0, "beta", "db1", &["off", "db2"]).exits(3);
 }

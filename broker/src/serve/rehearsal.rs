@@ -125,6 +125,7 @@ pub(super) fn report(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), End
     let places = Places::of(case, work);
     let monitor = work.grant.action() == Action::Monitor;
     let mut findings = Findings { all: Vec::new(), in_full: !monitor, at: Instant::now() };
+    let granted = if monitor { nodes_may_kill } else { granted };
     findings.tell(case, granted(work, &places));
     let nodes = work.grant.targets();
     let begun = work.host.clock.now();
@@ -186,22 +187,32 @@ fn record(case: &mut Case<'_, '_>, findings: &Findings, monitor: bool) {
     case.record(Event::Rehearsal, severe, worst.word(), &format!("{text}{why}"));
 }
 
-/// What the policy lets this caller do; for monitor, whether the cluster's nodes may kill at all.
-fn granted(work: &Work<'_>, places: &Places) -> Finding {
-    let actions = work.grant.caller_actions();
-    let listed: Vec<&str> = actions.iter().map(|action| action.word()).collect();
-    let monitor = work.grant.action() == Action::Monitor;
-    let grant_it = format!(
+/// What makes the policy grant a kill.
+fn grant_it(places: &Places) -> String {
+    format!(
         "on {}, in {}: actions = [\"reset\", \"off\", \"on\", \"status\"]",
         places.dom0,
         places.policy.display()
-    );
-    if monitor && !work.grant.nodes_may_kill() {
+    )
+}
+
+/// Whether the cluster's nodes may kill at all. A cluster manager's log is read by many: no name stands in
+/// it, not even that of who asks.
+fn nodes_may_kill(work: &Work<'_>, places: &Places) -> Finding {
+    if work.grant.nodes_may_kill() {
+        Finding::new(Level::Ok, "policy", "the policy lets nodes of this cluster kill")
+    } else {
         let text = "the policy lets no node of this cluster kill";
-        return Finding::new(Level::Fail, "policy", text).hint(&grant_it);
+        Finding::new(Level::Fail, "policy", text).hint(&grant_it(places))
     }
+}
+
+/// What the policy lets this caller do.
+fn granted(work: &Work<'_>, places: &Places) -> Finding {
+    let actions = work.grant.caller_actions();
+    let listed: Vec<&str> = actions.iter().map(|action| action.word()).collect();
     let text = format!("{} may {} ({})", work.grant.caller(), listed.join(", "), work.grant.rule());
-    if !monitor && work.grant.targets().is_empty() {
+    if work.grant.targets().is_empty() {
         let mend = format!(
             "on {}, in {}: `targets` of {} names none of the cluster's nodes",
             places.dom0,
@@ -216,7 +227,8 @@ fn granted(work: &Work<'_>, places: &Places) -> Finding {
     if kills || work.grant.asker().is_none() {
         Finding::new(Level::Ok, "policy", text)
     } else {
-        Finding::new(Level::Fail, "policy", format!("{text}, and kill nobody")).hint(&grant_it)
+        let text = format!("{text}, and kill nobody");
+        Finding::new(Level::Fail, "policy", text).hint(&grant_it(places))
     }
 }
 
