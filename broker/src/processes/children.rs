@@ -3,7 +3,7 @@
 //! Each is a shell that waits; other machines' worth of such processes may run beside it, so only
 //! its own number counts.
 
-use super::{ProcFs, Process, Processes};
+use super::{Entry, ProcFs, Process, Processes};
 use crate::acl::{self, Node};
 use crate::names::ClusterName;
 use crate::target::tests::{UUID, node};
@@ -131,6 +131,9 @@ fn an_xl_that_waits_with_another_file_is_judged_by_what_the_file_says() {
         (&["create", &format!("--defconfig={ours}")], true),
         (&["create", &format!("-f={ours}")], true),
         (&["create", &theirs], false),
+        // In the directory that it was started in.
+        (&["create", "theirs"], false),
+        (&["create", "ours"], true),
         (&["create", "-q", &format!("--defconfig={theirs}")], false),
         (&["create", &theirs, "name=\"alpha-node2\""], true),
         (&["create", &theirs, &format!("uuid='{UUID}'")], true),
@@ -142,7 +145,7 @@ fn an_xl_that_waits_with_another_file_is_judged_by_what_the_file_says() {
         (&["list"], false),
     ] {
         let (_dir, program) = called("xl");
-        let process = begin(&mut waiting(&program, args));
+        let process = begin(waiting(&program, args).current_dir(dir.path()));
         assert_eq!(process.restarts(&node), expected && is_root(), "{args:?}");
     }
 }
@@ -163,6 +166,9 @@ fn an_xl_that_keeps_the_nodes_log_open_is_its_monitor() {
         let mut command = waiting(&program, &["create", "/somewhere/moved-since.cfg"]);
         let process = begin(command.stdout(File::create(&log).unwrap()));
         assert_eq!(process.restarts(&node), expected && is_root(), "{}", log.display());
+        // Where nobody can tell which files its arguments name, its log still says whose monitor it is.
+        let entry = Entry::of_pid(process.pid()).unwrap();
+        assert_eq!(entry.may_restart(&node, None), expected, "{}", log.display());
         // Rotated away under it.
         fs::remove_file(&log).unwrap();
         assert_eq!(process.restarts(&node), expected && is_root(), "{} deleted", log.display());
