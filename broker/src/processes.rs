@@ -287,13 +287,16 @@ fn name(config: &Path, lists: Vec<Vec<PathBuf>>) -> Vec<Option<bool>> {
     at_once.unwrap_or_else(|| {
         let own = bounded::look(config, same_file).unwrap_or_else(|| config.to_owned());
         let is_own = |file: &PathBuf| Some(bounded::look(file, same_file)? == own);
-        let told = |list: &Vec<PathBuf>| {
-            let told: Vec<_> = list.iter().map(is_own).collect();
-            let names = told.contains(&Some(true)).then_some(true);
-            names.or_else(|| (!told.contains(&None)).then_some(false))
-        };
-        lists.iter().map(told).collect()
+        lists.iter().map(|list| one_of(list.iter().map(is_own).collect())).collect()
     })
+}
+
+/// Whether one is; none where that cannot be told.
+fn one_of(told: Vec<Option<bool>>) -> Option<bool> {
+    if told.contains(&Some(true)) {
+        return Some(true);
+    }
+    (!told.contains(&None)).then_some(false)
 }
 
 /// The path of a file without its symbolic links; as it stands where it cannot be followed.
@@ -314,6 +317,16 @@ mod tests {
         let own = Entry::of_pid(pid).unwrap().process("test".to_owned());
         assert!(ProcFs.lives(&own));
         assert!(!ProcFs.lives(&Process { started: own.started + 1, ..own }));
+    }
+
+    #[test]
+    fn one_that_cannot_be_told_leaves_all_in_doubt_but_for_one_that_is() {
+        let (yes, no) = (Some(true), Some(false));
+        let table =
+            [(vec![], no), (vec![no, no], no), (vec![no, None], None), (vec![None, yes], yes)];
+        for (told, expected) in table {
+            assert_eq!(one_of(told.clone()), expected, "{told:?}");
+        }
     }
 
     #[test]

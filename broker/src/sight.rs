@@ -178,3 +178,20 @@ impl Host<'_> {
         Ok(nodes.iter().zip(restarters).map(sight).collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::toolstack::{Row, RowState};
+    use std::time::Duration;
+
+    #[test]
+    fn all_that_live_on_the_host_are_told_apart_from_corpses() {
+        let row = |domid, state| Row { domid, name: None, uuid: None, state };
+        let rows =
+            vec![row(0, RowState::Living), row(4, RowState::Living), row(7, RowState::Dying)];
+        let listing = Listing::of_rows(rows).unwrap();
+        let (at, rows, restarters) = (Moment::since_boot(Duration::ZERO), Vec::new(), Vec::new());
+        assert_eq!(Sight { at, listing, rows, restarters }.living(), [0, 4]);
+    }
+}
