@@ -315,7 +315,8 @@ fn syslog_shows_what_no_chain_can() {
 
     // Another host's copy, through a pipe; a file that is not there; nothing at all.
     dom0.write(JOURNAL, &whole, 0o600);
-    let _ = dom0.sh("grep -v ' n=[56] ' /var/log/syslog >/root/copy").exits(0);
+    let upto = last.rsplit(':').next().unwrap();
+    let _ = dom0.sh(&format!("head -n {upto} /var/log/syslog >/root/copy")).exits(0);
     let _ = verify(&["--anchors", "/root/copy"]).exits(0).saying("anchored: /root/copy:");
     let piped = "xen-fence-admin log --verify --cluster alpha --anchors - </root/copy";
     let _ = dom0.sh(piped).exits(0).saying("anchored: standard input:");
@@ -323,6 +324,73 @@ fn syslog_shows_what_no_chain_can() {
     let others = verify(&["--anchors", "/root/copy"]).exits(0).saying("lines of other dom0s");
     let _ = others.saying("alpha: NOT anchored");
     let _ = verify(&["--anchors", "/root/none"]).exits(2).saying("/root/none cannot be read");
+}
+
+/// These lines, written anew from one on by somebody who can chain them.
+fn rewritten(lines: &[&str], from: usize) -> Vec<String> {
+    let mut anew: Vec<String> = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let mut line = (*line).to_owned();
+        if at == from {
+            line = line.replace("node node1", "node node2");
+        }
+        if at > from {
+            line = line.replace(&hash(lines[at - 1]), &hash(&anew[at - 1]));
+        }
+        anew.push(line);
+    }
+    anew
+}
+
+#[test]
+fn forged_lines_in_syslog_clear_no_journal_that_was_rewritten() {
+    let dom0 = DOM0.take();
+    afresh(&dom0);
+    for _ in 0..8 {
+        let _ = ask(&dom0, "alpha", "node1", &["status", "node2"]).exits(0);
+    }
+    all_in_syslog(&dom0);
+    let verify = |more: &[&str]| log(&dom0, &[&["--verify", "--cluster", "alpha"], more].concat());
+    let whole = dom0.file(JOURNAL);
+    let lines: Vec<&str> = whole.lines().collect();
+    let anew = rewritten(&lines, 4);
+    dom0.write(JOURNAL, anew.join("\n") + "\n", 0o600);
+    let _ = verify(&[]).exits(1).saying("is not the record 5 that /var/log/syslog:");
+    // Root sends lines of his own, as anybody can.
+    let forge = |n: usize| {
+        let head = hash(&anew[n - 1]);
+        format!(
+            "logger --id=7 -p authpriv.notice -t xen-fence-broker 'cluster=alpha dom0=xen1 n={n} \
+             head={head} event=answer'"
+        )
+    };
+    let sent: Vec<String> = (5..=8).map(forge).collect();
+    let _ = dom0.sh(&sent.join(" && ")).exits(0);
+    settle(|| in_syslog(&dom0, "alpha").len() == 12);
+    let told = |syslog: &str| {
+        let place = |head: &str| {
+            let text = dom0.syslog();
+            1 + text.lines().position(|line| line.contains(head)).unwrap()
+        };
+        let (old, new) = (hash(lines[4]), hash(&anew[4]));
+        format!(
+            "alpha: syslog has two different records 5: {syslog}:{} has the head {}, and {syslog}:{} the \
+             head {}, and so of 3 later ones; the journal was begun anew, or rewritten",
+            place(&old),
+            &old[..16],
+            place(&new),
+            &new[..16]
+        )
+    };
+    let _ = verify(&[]).exits(1).saying(&told("/var/log/syslog")).saying("THE CHAIN IS BROKEN");
+    let _ = dom0.sh("cp /var/log/syslog /root/loghost").exits(0);
+    let _ = verify(&["--anchors", "/root/loghost"]).exits(1).saying(&told("/root/loghost"));
+    // The lines of one of the two agree with it, whichever they are.
+    let since = format!(
+        "sed '1,/ n=8 head={}/d' /root/loghost | xen-fence-admin log --verify --cluster alpha --anchors -",
+        hash(lines[7])
+    );
+    let _ = dom0.sh(&since).exits(0).saying("4 of its records are in syslog");
 }
 
 #[test]

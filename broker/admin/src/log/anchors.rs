@@ -32,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LONGEST: usize = 8 << 10;
 /// So many records of a cluster are looked for; the latest, if there are more.
 const MOST: usize = 200_000;
+/// So many heads of one record are kept: two that differ tell enough.
+const HEADS: usize = 8;
 
 /// A line of syslog: the source's number, and the line's own in it.
 type Place = (usize, u64);
@@ -39,7 +41,8 @@ type Place = (usize, u64);
 /// What syslog says of one cluster's journal.
 #[derive(Debug, Default)]
 pub(super) struct Anchors {
-    /// The heads behind each record's number. There is more than one where a journal was begun anew.
+    /// The heads behind each record's number. There is more than one where a journal was begun anew, or
+    /// rewritten by somebody who sent lines of his own.
     heads: BTreeMap<u64, Vec<(String, Place)>>,
     /// Records that the journal did not take: how many, and the first.
     pub(super) lost: Option<(u64, Place)>,
@@ -54,6 +57,19 @@ pub(super) enum Verdict<'a> {
     Same(Place),
     /// Syslog has another one under that number, with this head.
     Other(&'a str, Place),
+    /// Syslog has this one and another one under that number, so it vouches for neither.
+    Disputed,
+}
+
+/// A record of which syslog has two different heads.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Dispute<'a> {
+    /// Its number.
+    pub(super) n: u64,
+    /// Two of the heads, and where.
+    pub(super) heads: [(&'a str, Place); 2],
+    /// How many later records are disputed, too.
+    pub(super) more: usize,
 }
 
 impl Anchors {
@@ -62,6 +78,7 @@ impl Anchors {
         let Some(heads) = self.heads.get(&n) else { return Verdict::Silent };
         let same = heads.iter().find(|(head, _)| hash.starts_with(head.as_str()));
         match (same, heads.last()) {
+            (Some(_), _) if heads.len() > 1 => Verdict::Disputed,
             (Some((_, place)), _) => Verdict::Same(*place),
             (None, Some((head, place))) => Verdict::Other(head, *place),
             (None, None) => Verdict::Silent,
@@ -75,6 +92,18 @@ impl Anchors {
         Some((*n, head, *place))
     }
 
+    /// The first record of which syslog has two different heads.
+    pub(super) fn dispute(&self) -> Option<Dispute<'_>> {
+        let mut disputed = self.heads.iter().filter_map(|(n, heads)| match heads.as_slice() {
+            [(one, here), (other, there), ..] => {
+                Some((*n, [(one.as_str(), *here), (other.as_str(), *there)]))
+            }
+            _ => None,
+        });
+        let (n, heads) = disputed.next()?;
+        Some(Dispute { n, heads, more: disputed.count() })
+    }
+
     fn add(&mut self, anchor: Anchor, place: Place) {
         let Some((n, head)) = anchor.kept else {
             let (count, first) = self.lost.unwrap_or((0, place));
@@ -82,8 +111,13 @@ impl Anchors {
             return;
         };
         let heads = self.heads.entry(n).or_default();
-        // The same line is in more than one file.
-        if !heads.iter().any(|(known, _)| *known == head) {
+        // The same line is in more than one file, and a relay may have cut it.
+        let is_it = |known: &str| known.starts_with(&head) || head.starts_with(known);
+        if let Some((known, _)) = heads.iter_mut().find(|(known, _)| is_it(known)) {
+            if known.len() < head.len() {
+                *known = head;
+            }
+        } else if heads.len() < HEADS {
             heads.push((head, place));
         }
         if self.heads.len() > MOST {
@@ -277,11 +311,40 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_journal_that_was_begun_anew_has_two_records_of_a_number() {
-        let syslog = syslog(&(said("alpha", 1, HEAD) + &said("alpha", 1, "bbbbbbbbbbbbbbbb")));
+    fn of_two_records_of_a_number_neither_is_vouched_for() {
+        let other = "bbbbbbbbbbbbbbbb";
+        let text = said("alpha", 1, HEAD)
+            + &said("alpha", 2, HEAD)
+            + &said("alpha", 2, other)
+            + &said("alpha", 3, HEAD)
+            + &said("alpha", 3, other);
+        let syslog = syslog(&text);
         let alpha = syslog.of("alpha").unwrap();
         assert_eq!(alpha.of(1, &HEAD.repeat(4)), Verdict::Same((0, 1)));
-        assert_eq!(alpha.of(1, "bbbbbbbbbbbbbbbbcc"), Verdict::Same((0, 2)));
+        assert_eq!(alpha.of(2, &HEAD.repeat(4)), Verdict::Disputed);
+        assert_eq!(alpha.of(2, &other.repeat(4)), Verdict::Disputed);
+        assert_eq!(alpha.of(2, "cccccccccccccccc"), Verdict::Other(other, (0, 3)));
+        let heads = [(HEAD, (0, 2)), (other, (0, 3))];
+        assert_eq!(alpha.dispute(), Some(Dispute { n: 2, heads, more: 1 }));
+    }
+
+    #[test]
+    fn a_line_that_was_cut_says_the_same() {
+        let whole = HEAD.repeat(4);
+        let syslog = syslog(&(said("alpha", 1, HEAD) + &said("alpha", 1, &whole)));
+        let alpha = syslog.of("alpha").unwrap();
+        assert_eq!((alpha.dispute(), alpha.last()), (None, Some((1, whole.as_str(), (0, 1)))));
+        assert_eq!(alpha.of(1, &whole), Verdict::Same((0, 1)));
+        assert_eq!(alpha.of(1, &HEAD.repeat(3)), Verdict::Other(&whole, (0, 1)));
+    }
+
+    #[test]
+    fn many_heads_of_one_record_take_little_room() {
+        let many = |n: u64| said("alpha", 1, &format!("{n:016x}"));
+        let syslog = syslog(&(0..1000).map(many).collect::<String>());
+        let alpha = syslog.of("alpha").unwrap();
+        assert_eq!(alpha.heads[&1].len(), HEADS);
+        assert!(alpha.dispute().is_some());
     }
 
     #[test]

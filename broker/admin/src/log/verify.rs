@@ -4,7 +4,7 @@
 //! What a chain cannot show is that lines at its end are gone, or that all of it was written anew. For
 //! that syslog has the head behind each record.
 
-use super::anchors::{Anchors, Syslog, Verdict};
+use super::anchors::{Anchors, Dispute, Syslog, Verdict};
 use super::lines::RawLine;
 use xen_fence_broker::journal::{Record, hash};
 
@@ -164,6 +164,8 @@ impl<'a> Walk<'a> {
                 );
                 self.breaks(told);
             }
+            // That is told at the end, once for all of them.
+            Verdict::Disputed => {}
             Verdict::Silent => {
                 if let Some((_, _, since)) = &mut self.anchored {
                     *since = since.saturating_add(1);
@@ -183,6 +185,9 @@ impl<'a> Walk<'a> {
             } else {
                 self.no_record(&place, line);
             }
+        }
+        if let Some(dispute) = self.anchors.and_then(Anchors::dispute) {
+            self.broken.push(self.disputed(&dispute));
         }
         let last = self.numbers.map_or(0, |(_, last)| last);
         if let Some((n, head, at)) =
@@ -220,6 +225,26 @@ impl<'a> Walk<'a> {
         } else {
             self.more_broken = self.more_broken.saturating_add(1);
         }
+    }
+
+    /// That syslog has two records of one number: whoever rewrites a journal can send such lines as well,
+    /// but those from before stay beside them.
+    fn disputed(&self, dispute: &Dispute<'_>) -> String {
+        let Dispute { n, heads: [one, other], more } = dispute;
+        let place = |at| self.syslog.place(at);
+        let more = match more {
+            0 => String::new(),
+            more => format!(", and so of {more} later ones"),
+        };
+        format!(
+            "{}: syslog has two different records {n}: {} has the head {}, and {} the head {}{more}; the \
+             journal was begun anew, or rewritten",
+            self.cluster,
+            place(one.1),
+            shown(one.0),
+            place(other.1),
+            shown(other.0)
+        )
     }
 
     /// What the chain comes to, in one line.

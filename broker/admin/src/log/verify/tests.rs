@@ -66,6 +66,19 @@ fn anchored(lines: &[String]) -> String {
     (1..).zip(lines).map(|(n, line)| said("alpha", n, &hash(line.as_bytes()))).collect()
 }
 
+/// The same from this record on written by somebody else, and chained as brokers do.
+fn rewritten(lines: &[String], from: u64) -> Vec<String> {
+    let (mut anew, mut prev) = (Vec::new(), String::new());
+    for (n, line) in (1..).zip(lines) {
+        let boot = "forged".to_owned();
+        let record = Record { n, prev, boot, cluster: "alpha".to_owned(), ..Record::default() };
+        let line = if n < from { line.clone() } else { serde_json::to_string(&record).unwrap() };
+        prev = hash(line.as_bytes());
+        anew.push(line);
+    }
+    anew
+}
+
 #[test]
 fn a_whole_chain_holds_over_its_files() {
     let found = walk(&three());
@@ -201,18 +214,40 @@ fn what_no_chain_shows_syslog_does() {
     assert_eq!(found.broken.len(), 1, "{found:?}");
     assert!(found.broken[0].starts_with("now:9: this is not the record 9 that auth.log:9 anchors"));
     // Everything was written anew: the chain holds, and not one record is the one that was anchored.
-    let (mut anew, mut prev) = (Vec::new(), String::new());
-    for n in 1..=9 {
-        let boot = "forged".to_owned();
-        let record = Record { n, prev, boot, cluster: "alpha".to_owned(), ..Record::default() };
-        let line = serde_json::to_string(&record).unwrap();
-        prev = hash(line.as_bytes());
-        anew.push(line);
-    }
+    let anew = rewritten(&all, 1);
     assert!(walk(&[part(None, &anew)]).broken.is_empty());
     let found = walk_beside(&[part(None, &anew)], &anchored(&all));
     assert_eq!(found.broken.len(), 9, "{found:?}");
     assert!(found.summary[1].contains("NOT anchored: syslog has none of its records"), "{found:?}");
+}
+
+#[test]
+fn who_rewrites_a_journal_cannot_outdo_the_lines_from_before() {
+    let all = lines(8);
+    let forged = rewritten(&all, 5);
+    let head = |lines: &[String]| hash(lines[4].as_bytes())[..16].to_owned();
+    // The lines that he sends stand behind those from before; or before them, in another file.
+    let after = anchored(&all) + &anchored(&forged);
+    let before = anchored(&forged) + &anchored(&all);
+    for (text, first, second) in
+        [(&after, head(&all), head(&forged)), (&before, head(&forged), head(&all))]
+    {
+        let found = walk_beside(&[part(None, &forged)], text);
+        let told = format!(
+            "alpha: syslog has two different records 5: auth.log:5 has the head {first}, and auth.log:13 \
+             the head {second}, and so of 3 later ones; the journal was begun anew, or rewritten"
+        );
+        assert_eq!(found.broken, [told]);
+        assert!(found.summary[0].contains("THE CHAIN IS BROKEN"), "{found:?}");
+        let told = "alpha: the last record that syslog has just so is 4, at auth.log:4";
+        assert_eq!(found.summary[1], told);
+    }
+    // Nor does it help to take away the files that hold the record.
+    let found = walk_beside(&[part(None, &forged[6..])], &after);
+    assert_eq!(found.broken.len(), 1, "{found:?}");
+    // Of a journal that was begun anew, the lines since then tell.
+    let found = walk_beside(&[part(None, &forged)], &anchored(&forged));
+    assert!(found.broken.is_empty(), "{found:?}");
 }
 
 #[test]
