@@ -284,15 +284,38 @@ fn audit_of_programs_and_room() {
 #[test]
 fn audit_of_witnesses_and_xen() {
     let dom0 = two_clusters().raise().unwrap();
-    let hold =
-        "for why in one two three; do xen-fence-admin hold alpha node1 --for 1s --why $why; done";
-    let _ = dom0.sh(hold).exits(0);
+    let journal = "/var/lib/xen-fence/journal/alpha.jsonl";
+    // Three records, of which syslog has the last as well.
+    let written = |what: &str| {
+        format!(
+            "for n in one two {what}; do xen-fence-admin hold alpha node1 --for 1s --why $n; done
+             until grep -q 'head=.*{what}' /var/log/syslog; do sleep 0.1; done"
+        )
+    };
+    let and = |what: &str, fault: &str| format!("{}\n{fault}", written(what));
+    let _ = dom0.sh(&written("three")).exits(0);
     each(
         &dom0,
         &[
-            typed("XF144", "sed -i '2s/two/TWO/' /var/lib/xen-fence/journal/alpha.jsonl"),
-            typed("XF145", "mkfifo /var/lib/xen-fence/journal/alpha.jsonl"),
-            typed("XF145", "mkdir /var/lib/xen-fence/journal/alpha.jsonl"),
+            typed("XF144", format!("sed -i '2s/two/TWO/' {journal}")),
+            // What no chain shows, and syslog does.
+            typed("XF144", and("cut", &format!("sed -i '$d' {journal}"))),
+            typed("XF144", and("changed", &format!("sed -i '$s/changed/CHANGED/' {journal}"))),
+            typed("XF144", and("gone", &format!("rm {journal}*"))),
+            typed(
+                "XF144",
+                and(
+                    "rotated",
+                    &format!("sed -i '2s/two/TWO/' {journal}; mv {journal} {journal}.1"),
+                ),
+            ),
+            typed("XF145", format!("mkfifo {journal}")),
+            typed("XF145", format!("mkdir {journal}")),
+            typed(
+                "XF145",
+                "cd /var/lib/xen-fence && rm -r journal && install -m 0600 /dev/null journal",
+            ),
+            typed("XF145", "cd /var/lib/xen-fence && rm -rf journal && ln -s /srv/none journal"),
             told(
                 "XF146",
                 "pkill -x rsyslogd; while pgrep -x rsyslogd > /dev/null; do sleep 0.1; done; rm -f /dev/log",

@@ -13,12 +13,17 @@ const AT: &str = "/mnt/hung";
 
 /// Storage that hangs until this goes.
 fn hung(dom0: &Dom0) -> Option<File> {
+    hung_at(dom0, AT)
+}
+
+/// The same in the place of a directory.
+fn hung_at(dom0: &Dom0, at: &'static str) -> Option<File> {
     let fuse = OpenOptions::new().read(true).write(true).open("/dev/fuse");
     let Ok(fuse) = fuse else {
         skipped("hung_disk", "there is no /dev/fuse here");
         return None;
     };
-    let _ = dom0.on(&["mkdir", "-p", AT]).exits(0);
+    let _ = dom0.on(&["mkdir", "-p", at]).exits(0);
     let (number, init) = (fuse.as_raw_fd(), dom0.init());
     let mounts = std::thread::spawn(move || {
         // Of its own, so that it can enter that of dom0.
@@ -26,7 +31,7 @@ fn hung(dom0: &Dom0) -> Option<File> {
         let there = File::open(format!("/proc/{init}/ns/mnt")).unwrap();
         setns(there, CloneFlags::CLONE_NEWNS).unwrap();
         let options = format!("fd={number},rootmode=40000,user_id=0,group_id=0");
-        mount(Some("hung"), AT, Some("fuse"), MsFlags::empty(), Some(options.as_str())).unwrap();
+        mount(Some("hung"), at, Some("fuse"), MsFlags::empty(), Some(options.as_str())).unwrap();
     });
     mounts.join().unwrap();
     Some(fuse)
@@ -99,4 +104,23 @@ fn a_neighbours_disk_that_lies_there_is_not_waited_for() {
         .exits(0);
     let off = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0).saying("(killed)");
     assert!(off.took < std::time::Duration::from_secs(10), "{off}");
+}
+
+/// The audit ends, as a table and as a page, and says what it could not read.
+#[test]
+fn journals_that_lie_there_do_not_hold_up_the_audit() {
+    let dom0 = two_of_each();
+    let Some(_fuse) = hung_at(&dom0, "/var/lib/xen-fence/journal") else { return };
+    let audit = |more: &[&str]| {
+        let audit = dom0.on(&[&["xen-fence-admin", "audit"], more].concat()).exits(1);
+        assert!(audit.took < std::time::Duration::from_secs(30), "{audit}");
+        audit.saying("XF149").saying("/var/lib/xen-fence/journal: no answer within 3 s")
+    };
+    let _ = audit(&[]);
+    let page = audit(&["--format", "html"]);
+    for cluster in ["alpha", "beta"] {
+        let page = page.says(&format!("<li>{cluster}: NOT VERIFIED: "))
+            && page.says(&format!("<p>Not all that was done is on this page: {cluster}: "));
+        assert!(page, "{cluster}");
+    }
 }

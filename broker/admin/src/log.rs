@@ -15,16 +15,21 @@ mod wanted;
 
 use crate::output::{complain, escaped, say};
 use crate::{Ending, Format, root};
-use anchors::Syslog;
+pub(crate) use anchors::Syslog;
 use reader::{Next, Reader};
 use serde_json::{Map, Value};
 use std::collections::VecDeque;
+use std::io;
 use std::path::{Path, PathBuf};
+pub(crate) use verify::Found;
 use verify::Walk;
 pub(crate) use wanted::{Since, Wanted};
 use xen_fence_broker::host::own_name;
 use xen_fence_broker::journal::JOURNAL_DIR;
 use xen_fence_broker::names::ClusterName;
+
+/// Where a journal goes that is no longer added to, with what syslog said of it.
+pub(crate) const ASIDE: &str = "/var/lib/xen-fence/journal-broken";
 
 /// What of the journals is asked for.
 pub(crate) struct Query {
@@ -72,13 +77,9 @@ pub(crate) fn verify(cluster: Option<&str>, files: &[PathBuf]) -> Ending {
         worse(&mut ending, verdict);
     }
     let is_here = |name: &str| names.iter().any(|here| here.as_str() == name);
-    for gone in syslog.clusters().filter(|name| cluster.is_none() && !is_here(name)) {
-        let last = syslog.of(gone).and_then(anchors::Anchors::last);
-        let Some((n, _, place)) = last else { continue };
-        let place = syslog.place(place);
-        complain(escaped(&format!(
-            "{gone}: its journal is gone: {place} anchors its record {n}, and there is no file of it"
-        )));
+    let without = syslog.clusters().filter(|name| cluster.is_none() && !is_here(name));
+    for gone in without.filter_map(|name| gone(name, &syslog)) {
+        complain(escaped(&gone));
         worse(&mut ending, Ending::Wrong);
     }
     ending
@@ -132,21 +133,48 @@ fn follow(name: &ClusterName, syslog: &Syslog) -> Ending {
     ending
 }
 
-/// Where the chain of a cluster's journal does not hold, in sentences; nothing if it does. Syslog is not
-/// asked.
+/// What this host's syslog says of the journals.
+pub(crate) fn syslog() -> Syslog {
+    Syslog::read(&[], own_name().as_str())
+}
+
+/// What following a cluster's chain comes to, beside what syslog says of it; none if there is no journal
+/// and syslog knows of none.
 ///
 /// # Errors
 /// A sentence if not all of it can be read.
-pub(crate) fn breaks(name: &ClusterName) -> Result<Vec<String>, String> {
-    Ok(walked(name, &Syslog::default())?.broken)
+pub(crate) fn walked(name: &ClusterName, syslog: &Syslog) -> Result<Option<Found>, String> {
+    let mut reader = Reader::of(journal_of(name));
+    let mut walk = Walk::of(name.as_str(), syslog);
+    let (mut broken, mut begun) = (Vec::new(), false);
+    while let Some(next) = reader.next() {
+        match next {
+            Next::File { name, number, odd } => {
+                begun = true;
+                walk.file(name, number);
+                broken.extend(odd);
+            }
+            Next::Line { number, line } => walk.line(number, &line),
+            Next::Fault(why) => return Err(why),
+        }
+    }
+    if !begun {
+        let broken: Vec<String> = gone(name.as_str(), syslog).into_iter().collect();
+        let found = Found { broken, remarks: Vec::new(), summary: Vec::new() };
+        return Ok(Some(found).filter(|found| !found.broken.is_empty()));
+    }
+    let found = walk.ended(reader.torn());
+    broken.extend(found.broken);
+    Ok(Some(Found { broken, ..found }))
 }
 
-/// What following a cluster's chain comes to, with syslog where this host has it, in sentences.
-pub(crate) fn chain(name: &ClusterName) -> Vec<String> {
-    match walked(name, &Syslog::read(&[], own_name().as_str())) {
-        Ok(found) => found.broken.into_iter().chain(found.summary).collect(),
-        Err(why) => vec![format!("{name}: NOT VERIFIED: {why}")],
-    }
+/// That a journal is gone of which syslog knows, in a sentence.
+fn gone(name: &str, syslog: &Syslog) -> Option<String> {
+    let (n, _, place) = syslog.of(name)?.last()?;
+    let place = syslog.place(place);
+    Some(format!(
+        "{name}: its journal is gone: {place} anchors its record {n}, and there is no file of it"
+    ))
 }
 
 /// The last records of a cluster that are wanted, so many at most, and how many are older.
@@ -172,32 +200,20 @@ pub(crate) fn last_records(
     (last, older)
 }
 
-/// The clusters that have a journal; none if nobody can tell.
-pub(crate) fn clusters() -> Vec<ClusterName> {
-    reader::clusters(Path::new(JOURNAL_DIR)).unwrap_or_default()
-}
-
-fn journal_of(name: &ClusterName) -> PathBuf {
-    Path::new(JOURNAL_DIR).join(format!("{name}.jsonl"))
-}
-
-fn walked(name: &ClusterName, syslog: &Syslog) -> Result<verify::Found, String> {
-    let mut reader = Reader::of(journal_of(name));
-    let mut walk = Walk::of(name.as_str(), syslog);
-    let mut broken = Vec::new();
-    while let Some(next) = reader.next() {
-        match next {
-            Next::File { name, number, odd } => {
-                walk.file(name, number);
-                broken.extend(odd);
-            }
-            Next::Line { number, line } => walk.line(number, &line),
-            Next::Fault(why) => return Err(why),
-        }
+/// The clusters that have a journal.
+///
+/// # Errors
+/// If the directory of the journals cannot be read. Where it is not there, none has.
+pub(crate) fn clusters() -> io::Result<Vec<ClusterName>> {
+    match reader::clusters(Path::new(JOURNAL_DIR)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        clusters => clusters,
     }
-    let found = walk.ended(reader.torn());
-    broken.extend(found.broken);
-    Ok(verify::Found { broken, ..found })
+}
+
+/// The file of a cluster's journal that is written.
+pub(crate) fn journal_of(name: &ClusterName) -> PathBuf {
+    Path::new(JOURNAL_DIR).join(format!("{name}.jsonl"))
 }
 
 /// The clusters that are asked for.

@@ -35,16 +35,22 @@ pub(crate) struct Scene {
     /// Every cluster's policy.
     pub(crate) policy: Policy,
     guests: OnceCell<guests::Guests>,
+    journals: OnceCell<host::journals::Journals>,
 }
 
 impl Scene {
     const fn of(policy: Policy) -> Self {
-        Self { policy, guests: OnceCell::new() }
+        Self { policy, guests: OnceCell::new(), journals: OnceCell::new() }
     }
 
     /// What runs and what is configured, looked at once.
     fn guests(&self) -> &guests::Guests {
         self.guests.get_or_init(|| guests::Guests::see(&self.policy))
+    }
+
+    /// The journals and what syslog says of them, read once.
+    fn journals(&self) -> &host::journals::Journals {
+        self.journals.get_or_init(|| host::journals::Journals::read(&self.policy))
     }
 
     /// The names of the domains that run and are in no cluster.

@@ -1,6 +1,7 @@
 //! What the report shows besides the findings: who may do what to whom, by the broker's own decision;
 //! what the journals say was done and refused; and what to compare it with.
 
+use super::host::journals::READING;
 use super::html::{Column, Deed, Kind, Matrix, Report, Row, Strength};
 use super::{Finding, Scene};
 use crate::acl::show::rights::Rights;
@@ -8,6 +9,7 @@ use crate::log;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};
 use xen_fence_broker::acl::{CLUSTERS_DIR, Cluster};
+use xen_fence_broker::bounded::{self, Undone};
 use xen_fence_broker::clock::wall_time;
 use xen_fence_broker::host::own_name;
 use xen_fence_broker::journal::hash;
@@ -26,13 +28,24 @@ pub(super) fn of(scene: &Scene, cluster: Option<&ClusterName>, findings: Vec<Fin
     let is_meant = |name: &ClusterName| cluster.is_none_or(|cluster| cluster == name);
     let policies = scene.policy.clusters.iter().filter(|policy| is_meant(policy.name()));
     let meant: Vec<&Cluster> = policies.collect();
-    let mut deeds = Vec::new();
-    let (mut left_out, mut chains) = (0_usize, Vec::new());
-    for name in log::clusters().into_iter().filter(is_meant) {
-        let (last, older) = log::last_records(&name, |record| kind(record).is_some(), MOST);
-        left_out = left_out.saturating_add(older);
-        deeds.extend(last.iter().filter_map(|record| deed(&name, record)));
-        chains.extend(log::chain(&name));
+    let journals = scene.journals();
+    let (mut deeds, mut left_out) = (Vec::new(), 0_usize);
+    let (mut chains, mut unread) = (journals.unread.clone(), Vec::new());
+    for chain in journals.chains.iter().filter(|chain| is_meant(&chain.cluster)) {
+        chains.extend(chain.lines());
+        let cut = chain.came_to.as_ref().err();
+        let mut why = cut.map(|unread| unread.why.clone());
+        // What hangs would hang again.
+        if !cut.is_some_and(|unread| unread.late) {
+            match done_in(&chain.cluster) {
+                Ok((found, older)) => {
+                    deeds.extend(found);
+                    left_out = left_out.saturating_add(older);
+                }
+                Err(undone) => why = Some(format!("it was not read {undone}")),
+            }
+        }
+        unread.extend(why.map(|why| format!("{}: {why}", chain.cluster)));
     }
     deeds.sort_by(|one: &Deed, other| one.time.cmp(&other.time));
     let too_many = deeds.len().saturating_sub(MOST);
@@ -46,9 +59,22 @@ pub(super) fn of(scene: &Scene, cluster: Option<&ClusterName>, findings: Vec<Fin
         findings,
         deeds,
         left_out,
+        unread,
         policies: meant.iter().map(|policy| sum_of(policy)).collect(),
         chains,
     }
+}
+
+/// What a journal says was done and refused, and how much of that is too old for the page.
+///
+/// # Errors
+/// If it was not read in time.
+fn done_in(name: &ClusterName) -> Result<(Vec<Deed>, usize), Undone> {
+    let name = name.clone();
+    bounded::within(READING, move || {
+        let (last, older) = log::last_records(&name, |record| kind(record).is_some(), MOST);
+        (last.iter().filter_map(|record| deed(&name, record)).collect(), older)
+    })
 }
 
 /// Those who are meant, by the domains of all: what is not theirs shows as well.

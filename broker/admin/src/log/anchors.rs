@@ -3,16 +3,18 @@
 //! Whoever has root on dom0 can write a journal anew, chain and all; what syslog has sent to another host
 //! by then he cannot. So the best source is a file from there.
 
+use super::ASIDE;
 use super::lines::Lines;
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
-use xen_fence_broker::journal::{Anchor, TAG};
+use xen_fence_broker::journal::{Anchor, TAG, open_to_read};
+use xen_fence_broker::names::ClusterName;
 
 /// Where syslog daemons put lines of the facility authpriv, on Debian and on Red Hat.
 const LOGS: [&str; 8] = [
@@ -46,6 +48,8 @@ pub(super) struct Anchors {
     heads: BTreeMap<u64, Vec<(String, Place)>>,
     /// Records that the journal did not take: how many, and the first.
     pub(super) lost: Option<(u64, Place)>,
+    /// How many heads are left out, because a journal that was set aside had them.
+    pub(super) set_aside: u64,
 }
 
 /// What syslog says of a record.
@@ -124,21 +128,34 @@ impl Anchors {
             self.heads.pop_first();
         }
     }
+
+    /// Leaves out what was said of a record in a journal that was set aside.
+    fn leave_out(&mut self, n: u64, head: &str) {
+        let Some(heads) = self.heads.get_mut(&n) else { return };
+        let before = heads.len();
+        heads.retain(|(known, _)| known != head);
+        let gone = u64::try_from(before.saturating_sub(heads.len())).unwrap_or(u64::MAX);
+        self.set_aside = self.set_aside.saturating_add(gone);
+        if heads.is_empty() {
+            self.heads.remove(&n);
+        }
+    }
 }
 
 /// Everything that syslog says.
 #[derive(Debug, Default)]
-pub(super) struct Syslog {
+pub(crate) struct Syslog {
     sources: Vec<String>,
     clusters: BTreeMap<String, Anchors>,
     /// Lines of other dom0s, which have journals of their own.
     pub(super) of_others: u64,
     /// What could not be read, in sentences.
-    pub(super) faults: Vec<String>,
+    pub(crate) faults: Vec<String>,
 }
 
 impl Syslog {
-    /// Reads these files, of which `-` is standard input; without any, what this host has.
+    /// Reads these files, of which `-` is standard input; without any, what this host has, but for what
+    /// stands beside journals that were set aside.
     pub(super) fn read(files: &[PathBuf], dom0: &str) -> Self {
         let mut syslog = Self::default();
         for file in files {
@@ -155,6 +172,7 @@ impl Syslog {
             if syslog.clusters.is_empty() && Path::new(JOURNALCTL).exists() {
                 syslog.journalctl(dom0);
             }
+            syslog.leave_out(Path::new(ASIDE), dom0);
         }
         syslog
     }
@@ -165,7 +183,7 @@ impl Syslog {
     }
 
     /// The clusters of which it says something.
-    pub(super) fn clusters(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn clusters(&self) -> impl Iterator<Item = &str> {
         self.clusters.keys().map(String::as_str)
     }
 
@@ -177,6 +195,40 @@ impl Syslog {
     /// What was read, for a person.
     pub(super) fn sources(&self) -> String {
         if self.sources.is_empty() { "no file".to_owned() } else { self.sources.join(", ") }
+    }
+
+    /// What a shell is given to set aside what it says of a cluster's journal, so that it is left out from
+    /// then on; none where it says nothing.
+    pub(crate) fn setting_aside(&self, cluster: &ClusterName) -> Option<String> {
+        let _says_something = self.of(cluster.as_str())?.last()?;
+        let pattern = format!("grep -ah 'cluster={cluster} dom0='");
+        // Where a command had to be asked, the files say nothing.
+        let lines = match self.sources.iter().find(|source| !source.starts_with('/')) {
+            Some(command) => format!("{command} | {pattern}"),
+            None => format!("{pattern} {}", self.sources.join(" ")),
+        };
+        Some(format!("{lines} >> {}", set_aside_at(Path::new(ASIDE), cluster).display()))
+    }
+
+    /// Leaves out what stands in this directory, beside journals that were set aside.
+    fn leave_out(&mut self, dir: &Path, dom0: &str) {
+        for (name, cluster) in &mut self.clusters {
+            let Ok(name) = ClusterName::parse(name) else { continue };
+            let path = set_aside_at(dir, &name);
+            let left_out = open_to_read(&path).and_then(|file| {
+                each_anchor(file, |anchor, _| {
+                    if let Some((n, head)) = anchor.kept.filter(|_| anchor.dom0 == dom0) {
+                        cluster.leave_out(n, &head);
+                    }
+                })
+            });
+            match left_out {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    self.faults.push(format!("{} cannot be read: {error}", path.display()));
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
     }
 
     fn file(&mut self, path: &Path, dom0: &str) {
@@ -239,30 +291,39 @@ impl Syslog {
     /// Reads the lines of one source.
     fn source(&mut self, name: String, source: impl Read, dom0: &str) {
         let number = self.sources.len();
-        let mut lines = Lines::of(source, LONGEST);
-        let mut count = 0_u64;
-        loop {
-            let line = match lines.next() {
-                Ok(Some(line)) => line,
-                Ok(None) => break,
-                Err(error) => {
-                    self.faults.push(format!("{name} cannot be read on: {error}"));
-                    break;
-                }
-            };
-            count = count.saturating_add(1);
-            // Our lines are ASCII, and shorter than the cap.
-            let text = std::str::from_utf8(&line.bytes).ok().filter(|_| line.is_whole());
-            let Some(anchor) = text.and_then(Anchor::read) else { continue };
-            if anchor.dom0 != dom0 {
+        let read = each_anchor(source, |anchor, line| {
+            if anchor.dom0 == dom0 {
+                let cluster = self.clusters.entry(anchor.cluster.clone()).or_default();
+                cluster.add(anchor, (number, line));
+            } else {
                 self.of_others = self.of_others.saturating_add(1);
-                continue;
             }
-            let cluster = self.clusters.entry(anchor.cluster.clone()).or_default();
-            cluster.add(anchor, (number, count));
+        });
+        if let Err(error) = read {
+            self.faults.push(format!("{name} cannot be read on: {error}"));
         }
         self.sources.push(name);
     }
+}
+
+/// What syslog said of a cluster's journals that were set aside, beside them.
+fn set_aside_at(dir: &Path, cluster: &ClusterName) -> PathBuf {
+    dir.join(format!("{cluster}.syslog"))
+}
+
+/// Reads lines, and hands on those that are about a journal, with their numbers.
+fn each_anchor(source: impl Read, mut found: impl FnMut(Anchor, u64)) -> io::Result<()> {
+    let mut lines = Lines::of(source, LONGEST);
+    let mut count = 0_u64;
+    while let Some(line) = lines.next()? {
+        count = count.saturating_add(1);
+        // Our lines are ASCII, and shorter than the cap.
+        let text = std::str::from_utf8(&line.bytes).ok().filter(|_| line.is_whole());
+        if let Some(anchor) = text.and_then(Anchor::read) {
+            found(anchor, count);
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -345,6 +406,28 @@ pub(super) mod tests {
         let alpha = syslog.of("alpha").unwrap();
         assert_eq!(alpha.heads[&1].len(), HEADS);
         assert!(alpha.dispute().is_some());
+    }
+
+    #[test]
+    fn what_stands_beside_a_journal_that_was_set_aside_is_left_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let (old, new) = (HEAD, "bbbbbbbbbbbbbbbb");
+        let text = said("alpha", 1, old) + &said("alpha", 2, old);
+        fs::write(dir.path().join("alpha.syslog"), &text).unwrap();
+        let mut syslog = syslog(&(text + &said("alpha", 1, new) + &said("beta", 1, old)));
+        syslog.leave_out(dir.path(), "xen1");
+        let alpha = syslog.of("alpha").unwrap();
+        assert_eq!((alpha.last(), alpha.dispute()), (Some((1, new, (0, 3))), None));
+        assert_eq!(alpha.set_aside, 2);
+        assert_eq!(syslog.of("beta").unwrap().last().unwrap().0, 1);
+        // A line that is not there word for word stays.
+        fs::write(dir.path().join("beta.syslog"), said("beta", 1, new)).unwrap();
+        syslog.leave_out(dir.path(), "xen1");
+        assert_eq!(syslog.of("beta").unwrap().last().unwrap().0, 1);
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("gamma.syslog")).unwrap();
+        syslog.clusters.entry("gamma".to_owned()).or_default();
+        syslog.leave_out(dir.path(), "xen1");
+        assert_eq!(syslog.faults.len(), 1, "{syslog:?}");
     }
 
     #[test]

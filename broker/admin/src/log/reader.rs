@@ -160,6 +160,8 @@ impl Reader {
     fn open_next(&mut self) -> Option<Next> {
         let old = match old_files(&self.path) {
             Ok(old) => old,
+            // The broker makes it with its first record.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) if self.done == 0 && !self.given_up => {
                 self.given_up = true;
                 let dir = self.path.parent().unwrap_or(Path::new("/"));

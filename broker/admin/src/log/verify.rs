@@ -4,6 +4,7 @@
 //! What a chain cannot show is that lines at its end are gone, or that all of it was written anew. For
 //! that syslog has the head behind each record.
 
+use super::ASIDE;
 use super::anchors::{Anchors, Dispute, Syslog, Verdict};
 use super::lines::RawLine;
 use xen_fence_broker::journal::{Record, hash};
@@ -204,6 +205,14 @@ impl<'a> Walk<'a> {
                 self.file
             ));
         }
+        if let Some(count) =
+            self.anchors.map(|anchors| anchors.set_aside).filter(|count| *count > 0)
+        {
+            self.remarks.push(format!(
+                "{}: {count} records of syslog were in a journal that was set aside; see {ASIDE}",
+                self.cluster
+            ));
+        }
         if let Some((count, at)) = self.anchors.and_then(|anchors| anchors.lost) {
             self.remarks.push(format!(
                 "{}: {count} records that the disk did not take are in syslog alone, the first at {}",
@@ -215,7 +224,7 @@ impl<'a> Walk<'a> {
             self.broken
                 .push(format!("{}: and {} more such places", self.cluster, self.more_broken));
         }
-        let summary = [self.summary(), self.anchoring()];
+        let summary = vec![self.summary(), self.anchoring()];
         Found { broken: self.broken, remarks: self.remarks, summary }
     }
 
@@ -298,13 +307,13 @@ impl<'a> Walk<'a> {
 
 /// What a walk found.
 #[derive(Debug)]
-pub(super) struct Found {
+pub(crate) struct Found {
     /// Where it does not hold, the first place first.
-    pub(super) broken: Vec<String>,
+    pub(crate) broken: Vec<String>,
     /// What a reader should know although it holds.
-    pub(super) remarks: Vec<String>,
+    pub(crate) remarks: Vec<String>,
     /// What it comes to: the chain, and how far syslog vouches for it.
-    pub(super) summary: [String; 2],
+    pub(crate) summary: Vec<String>,
 }
 
 fn shown(hash: &str) -> &str {

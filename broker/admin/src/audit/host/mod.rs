@@ -5,6 +5,7 @@
 
 pub(super) mod accounts;
 pub(super) mod files;
+pub(super) mod journals;
 pub(super) mod key_files;
 pub(super) mod keys;
 pub(super) mod look;

@@ -28,6 +28,8 @@ pub(crate) struct Report {
     pub(crate) deeds: Vec<Deed>,
     /// How many older ones are left out.
     pub(crate) left_out: usize,
+    /// The journals that were not read whole, and why.
+    pub(crate) unread: Vec<String>,
     /// Each cluster's policy file with its SHA-256, in hexadecimal.
     pub(crate) policies: Vec<(String, String)>,
     /// What walking along each cluster's journal came to, with the head of its chain.
@@ -60,7 +62,7 @@ pub(crate) fn page(report: &Report) -> String {
     );
     section(&mut out, "matrix", "Who may do what to whom", &matrix::section(&report.matrix));
     section(&mut out, "findings", "Findings", &findings(&report.findings));
-    let deeds = timeline::section(&report.deeds, report.left_out);
+    let deeds = timeline::section(&report.deeds, report.left_out, &report.unread);
     section(&mut out, "deeds", "Who killed whom, and what was refused", &deeds);
     section(&mut out, "verify", "How to verify this page", &verify(report));
     out.push_str("</main>\n</body>\n</html>\n");
@@ -144,8 +146,10 @@ fn verify(report: &Report) -> String {
     );
     out.push_str(
         "<p>Each record of a journal holds the hash of the one before it. The head of the chain \
-         stands in syslog too, with each record: where a syslog of another host agrees with the \
-         head, nobody has changed the journal since.</p>\n<ul>\n",
+         stands in syslog too, with each record. What follows goes by the syslog of this host, which \
+         root could rewrite as well. Where that of another host has the head of a record, and no \
+         other one for it, nobody has changed the journal up to that record since: \
+         <code>log --verify --anchors FILE</code> compares.</p>\n<ul>\n",
     );
     for chain in &report.chains {
         let _ = writeln!(out, "<li>{}</li>", text(chain));

@@ -54,6 +54,7 @@ fn report(hostile: &str) -> Report {
             deed(Kind::Refused, hostile, hostile),
         ],
         left_out: 3,
+        unread: vec![hostile.to_owned()],
         policies: vec![(hostile.to_owned(), "ab12".to_owned())],
         chains: vec![format!("alpha: {hostile}")],
     }
@@ -112,6 +113,7 @@ fn all_that_was_found_and_done_is_on_it() {
         "1 serious",
         "1 warning",
         "3 older ones",
+        "is on this page: x.",
         "alpha node x at domain x: reset off",
         "in no cluster",
         "ab12",
@@ -124,6 +126,7 @@ fn all_that_was_found_and_done_is_on_it() {
         matrix: Matrix { columns: Vec::new(), rows: Vec::new() },
         findings: Vec::new(),
         deeds: Vec::new(),
+        unread: Vec::new(),
         policies: Vec::new(),
         chains: Vec::new(),
         ..report("x")

@@ -46,11 +46,17 @@ impl Kind {
 }
 
 /// Days and deeds.
-pub(super) fn section(deeds: &[Deed], left_out: usize) -> String {
-    if deeds.is_empty() {
-        return "<p>The journals hold no kill and no refusal.</p>\n".to_owned();
+pub(super) fn section(deeds: &[Deed], left_out: usize, unread: &[String]) -> String {
+    let mut out = String::new();
+    for why in unread {
+        let _ = writeln!(out, "<p>Not all that was done is on this page: {}.</p>", text(why));
     }
-    let mut out = days(deeds);
+    if deeds.is_empty() {
+        let read = if unread.is_empty() { "The journals" } else { "The other journals" };
+        let _ = writeln!(out, "<p>{read} hold no kill and no refusal.</p>");
+        return out;
+    }
+    out.push_str(&days(deeds));
     if left_out > 0 {
         let _ = writeln!(
             out,
