@@ -109,26 +109,28 @@ fn follow(name: &ClusterName, syslog: &Syslog) -> Ending {
             }
         }
     }
-    if !begun {
-        complain(format_args!("{name} has no journal: {} is not there", path.display()));
-        ending = Ending::Unable;
-    }
     let found = walk.ended(reader.torn());
     for remark in &found.remarks {
         complain(escaped(remark));
+    }
+    if !begun {
+        if let Some(gone) = gone(name.as_str(), syslog) {
+            complain(escaped(&gone));
+            return Ending::Wrong;
+        }
+        complain(format_args!("{name} has no journal: {} is not there", path.display()));
+        return Ending::Unable;
     }
     for broken in &found.broken {
         complain(escaped(broken));
         worse(&mut ending, Ending::Wrong);
     }
-    if begun {
-        // What could not be read whole is no chain that holds.
-        let unread = ending == Ending::Unable && found.broken.is_empty();
-        if unread {
-            say(format_args!("{name}: NOT VERIFIED: not all of it could be read"));
-        } else if !found.summary.iter().all(|line| say(escaped(line))) {
-            return ending;
-        }
+    // What could not be read whole is no chain that holds.
+    if ending == Ending::Unable && found.broken.is_empty() {
+        say(format_args!("{name}: NOT VERIFIED: not all of it could be read"));
+    } else {
+        // Nothing is said on once nobody reads it.
+        let _all = found.summary.iter().all(|line| say(escaped(line)));
     }
     ending
 }
