@@ -45,8 +45,20 @@ fn told(code: &'static str, fault: impl Into<String>, by_hand: &'static str) -> 
 /// Brings each fault about in turn, and mends it.
 #[track_caller]
 fn each(dom0: &Dom0, cases: &[Case]) {
+    each_beside(dom0, &[], cases);
+}
+
+/// The same on a host that has one thing of its own already.
+#[track_caller]
+fn each_beside(dom0: &Dom0, usual: &[&str], cases: &[Case]) {
     let mut wrong = Vec::new();
-    assert_eq!(audit(dom0), [], "as installed");
+    let found = audit(dom0);
+    let codes: Vec<&str> = found.iter().map(|(code, _, _)| code.as_str()).collect();
+    assert_eq!(codes, usual, "as installed: {found:#?}");
+    let audit = |dom0: &Dom0| -> Found {
+        let found = audit(dom0).into_iter();
+        found.filter(|(code, _, _)| !usual.contains(&code.as_str())).collect()
+    };
     for Case { fault, code, by_hand } in cases {
         let _ = dom0.sh(fault).exits(0);
         let found = audit(dom0);
@@ -156,6 +168,8 @@ fn audit_of_accounts() {
             typed("XF007", "usermod --append --groups adm,disk fence-alpha"),
             typed("XF008", "usermod --password '$6$x$y' fence-alpha"),
             typed("XF008", "sed -i 's/^fence-beta:[*]/fence-beta:/' /etc/shadow"),
+            typed("XF008", "sed -i 's/^fence-alpha:x:/fence-alpha::/' /etc/passwd"),
+            typed("XF008", "sed -i 's/^fence-beta:x:/fence-beta:$6$x$y:/' /etc/passwd"),
             typed("XF009", "mkdir /.ssh; touch /.ssh/authorized_keys"),
             typed("XF010", "usermod --shell /bin/sh fence-alpha"),
             // usermod would look through the whole of the home, /, for files of the old number.
@@ -182,12 +196,49 @@ fn audit_of_accounts() {
                 "mkdir -p /var/spool/cron/atjobs
                  install -o fence-alpha /dev/null /var/spool/cron/atjobs/a0001",
             ),
+            told("XF049", "mkdir -p /etc/cron.d; mkfifo /etc/cron.d/pipe", "rm /etc/cron.d/pipe"),
+            told("XF049", "head -c 5M /dev/zero > /etc/cron.d/long", "rm /etc/cron.d/long"),
             typed("XF113", "userdel fence-alpha"),
             typed("XF114", "usermod --gid nogroup fence-alpha"),
             typed("XF115", "usermod --lock fence-alpha"),
             typed("XF116", "chage --expiredate 2030-01-01 fence-alpha"),
             typed("XF116", "chage --maxdays 90 --lastday 2026-01-01 fence-alpha"),
             typed("XF116", "chage --lastday 0 fence-beta"),
+        ],
+    );
+}
+
+/// Whose policy file is refused, or gone, can still have a way into this host.
+#[test]
+fn audit_of_accounts_without_a_policy() {
+    let dom0 = two_clusters().raise().unwrap();
+    let _ = dom0
+        .sh("cd /etc/xen-fence/clusters.d; rm beta.toml; xen-fence-admin acl apply && usermod --lock fence-beta")
+        .exits(0);
+    let shell = |cluster: &str| typed("XF010", format!("usermod --shell /bin/sh fence-{cluster}"));
+    let sudo = |cluster: &str| {
+        let rule = format!("fence-{cluster} ALL = (ALL) NOPASSWD: ALL");
+        typed("XF014", format!("umask 337; echo '{rule}' > /etc/sudoers.d/more"))
+    };
+    each(&dom0, &[shell("beta"), sudo("beta")]);
+    let _ = dom0.sh("echo 'what = 1' >> /etc/xen-fence/clusters.d/alpha.toml").exits(0);
+    each_beside(
+        &dom0,
+        &["XF110"],
+        &[
+            shell("alpha"),
+            shell("beta"),
+            sudo("alpha"),
+            sudo("beta"),
+            typed("XF008", "usermod --password '$6$x$y' fence-alpha"),
+            typed(
+                "XF013",
+                "mkdir -p /var/spool/cron/crontabs; echo '@reboot id' > /var/spool/cron/crontabs/fence-beta",
+            ),
+            typed(
+                "XF023",
+                "echo AuthenticationMethods any > /etc/xen-fence/sshd_config.d/more.conf",
+            ),
         ],
     );
 }
@@ -200,10 +251,11 @@ fn audit_of_sudo() {
     let group = with("%%xen-fence ALL = (ALL) ALL");
     let mistake = with("# more\\nfoo bar");
     let watch = with("Defaults log_subcmds");
+    let dom0 = two_clusters().raise().unwrap();
     each(
-        &two_clusters().raise().unwrap(),
+        &dom0,
         &[
-            typed("XF014", more),
+            typed("XF014", &more),
             typed("XF014", group),
             typed("XF130", "rm /etc/sudoers.d/xen-fence"),
             typed("XF130", "sed -i 's/NOSETENV: //' /etc/sudoers.d/xen-fence"),
@@ -220,6 +272,9 @@ fn audit_of_sudo() {
             typed("XF132", "echo '# more' > /etc/sudoers.d/more; chmod 0644 /etc/sudoers.d/more"),
         ],
     );
+    // Who is not in the group can have a rule of his own all the same.
+    let _ = dom0.sh("usermod --gid nogroup fence-alpha").exits(0);
+    each_beside(&dom0, &["XF114"], &[typed("XF014", &more)]);
 }
 
 #[test]

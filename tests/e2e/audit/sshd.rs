@@ -1,6 +1,6 @@
 //! Both ways of sshd with one fault each: in their settings, at their port, in their unit.
 
-use super::{each, told, typed};
+use super::{each, each_beside, told, typed};
 use crate::two_clusters;
 use xen_fence_tests::skipped;
 
@@ -42,6 +42,17 @@ fn audit_of_sshd() {
             typed("XF120", "rmdir /run/sshd"),
             typed("XF106", "touch /etc/nologin"),
             typed("XF106", "touch /run/nologin"),
+            typed(
+                "XF020",
+                "cd /etc/xen-fence/sshd_config.d; echo ListenAddress 10.77.0.254:2522 > host.conf
+                 printf 'Match LocalPort 2522\\n ForceCommand /bin/true\\nMatch all\\n' > more.conf
+                 kill -HUP $(cat /run/xen-fence-sshd.pid); sleep 1",
+            ),
+            // One address of two answers.
+            typed(
+                "XF121",
+                "echo ListenAddress 10.77.0.254:2523 >> /etc/xen-fence/sshd_config.d/host.conf",
+            ),
         ],
     );
 }
@@ -50,9 +61,20 @@ fn audit_of_sshd() {
 fn audit_of_the_hosts_own_sshd() {
     let matched = "/etc/ssh/sshd_config.d/xen-fence.conf";
     let changed = |by: &str| format!("sed -i '{by}' {matched}");
+    let block = |criteria: &str, line: &str| {
+        format!("printf 'Match {criteria}\\n {line}\\n' > /etc/ssh/sshd_config.d/a.conf")
+    };
+    let from = "actions = [\"reset\", \"off\", \"on\", \"status\"]\nfrom = [\"10.77.0.0/24\", \"192.168.7.0/24\"]";
+    let dom0 = two_clusters().policy("beta", from).raise().unwrap();
     each(
-        &two_clusters().raise().unwrap(),
+        &dom0,
         &[
+            typed("XF020", block("LocalPort 22", "ForceCommand /bin/true")),
+            typed("XF020", block("LocalAddress 10.77.0.254", "ForceCommand /bin/true")),
+            // alpha may come from anywhere, beta from two networks.
+            typed("XF020", block("Address 10.1.0.0/16", "ForceCommand /bin/false")),
+            typed("XF024", block("Address 192.168.7.128/25", "PermitTTY yes")),
+            typed("XF125", block("Address 192.168.7.0/24", "PubkeyAuthentication no")),
             typed(
                 "XF020",
                 "printf 'Match User fence-*\\n ForceCommand /bin/true\\n' > /etc/ssh/sshd_config.d/a.conf",
@@ -63,15 +85,37 @@ fn audit_of_the_hosts_own_sshd() {
             typed("XF124", "echo MaxStartups 2 >> /etc/ssh/sshd_config"),
             typed("XF125", "echo AllowGroups staff >> /etc/ssh/sshd_config"),
             typed("XF125", "echo PubkeyAuthentication no >> /etc/ssh/sshd_config"),
-            told(
-                "XF123",
-                "mv /etc/xen-fence/sshd_config /root/",
-                "mv /root/sshd_config /etc/xen-fence/",
+            typed(
+                "XF020",
+                "rm /etc/ssh/sshd_config.d/a.conf
+                 printf 'Match LocalPort 22\\n ForceCommand /bin/true\\n' >> /etc/ssh/sshd_config",
             ),
             told(
                 "XF121",
                 "mv /etc/xen-fence/sshd_config /etc/ssh/sshd_config.d/xen-fence.conf /root/",
                 "mv /root/sshd_config /etc/xen-fence/; mv /root/xen-fence.conf /etc/ssh/sshd_config.d/",
+            ),
+        ],
+    );
+    // What is for others as well stays.
+    let hosts = dom0.file("/etc/ssh/sshd_config");
+    assert!(hosts.contains(" ForceCommand /bin/true"), "{hosts}");
+}
+
+#[test]
+fn audit_of_a_host_with_one_sshd() {
+    let dom0 = two_clusters().hosts_sshd().raise().unwrap();
+    dom0.remove("/etc/xen-fence/sshd_config");
+    each_beside(
+        &dom0,
+        &["XF123"],
+        &[
+            told("XF121", "kill -STOP $(cat /run/sshd.pid)", "kill -CONT $(cat /run/sshd.pid)"),
+            typed("XF121", "kill $(cat /run/sshd.pid); sleep 1"),
+            typed(
+                "XF121",
+                "printf 'ListenAddress 10.77.0.254\\nListenAddress 10.77.0.254:2200\\n' \
+                 > /etc/ssh/sshd_config.d/a.conf",
             ),
         ],
     );

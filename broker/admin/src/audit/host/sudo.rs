@@ -59,14 +59,15 @@ fn look_at(scene: &Scene) -> Vec<Finding> {
     let rule = rule();
     let mut findings = Vec::new();
     let mut watched = None;
-    for cluster in accounts::known(scene) {
-        let (name, account) = (cluster.name(), cluster.account());
+    for one in accounts::existing(scene) {
+        let (name, account) = (&one.cluster, one.name());
         match look::run(SUDO, &["-n", "-l", "-U", &account]) {
             Ok(done) => {
                 let said = Said::read(&done.stdout);
                 findings.extend(beyond(name, &said, rule.is_none()));
-                // A rule that is another one is told by itself.
-                if rule.is_none() && !said.rules.iter().any(|rule| is_ours(rule)) {
+                // A rule that is another one is told by itself, and so is who is not in the group.
+                let is_owed = one.policy.is_some() && one.is_known && rule.is_none();
+                if is_owed && !said.rules.iter().any(|rule| is_ours(rule)) {
                     findings.push(not_allowed(name, &done));
                 }
                 watched = watched.or_else(|| said.watched());

@@ -20,6 +20,8 @@ pub(super) struct Tables {
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::audit::host) struct Entry {
     pub(super) name: String,
+    /// What stands where passwords once stood.
+    pub(super) password: String,
     pub(super) uid: u32,
     pub(super) gid: u32,
     pub(super) home: String,
@@ -81,6 +83,14 @@ impl Tables {
         groups.find(|(_, number)| *number == gid).map(|(name, _)| name.to_owned())
     }
 
+    /// The names of all accounts of a group, by their own entry or the group's.
+    pub(super) fn members(&self, name: &str) -> BTreeSet<String> {
+        let gid = self.gid(name);
+        let own = self.entries().filter(|entry| Some(entry.gid) == gid).map(|entry| entry.name);
+        let lines = self.group.lines().filter(|line| group(line).is_some_and(|it| it.0 == name));
+        own.chain(lines.flat_map(members).map(ToOwned::to_owned)).collect()
+    }
+
     pub(super) fn shadow(&self, name: &str) -> Option<Shadow> {
         self.shadow.lines().find_map(|line| {
             let fields: Vec<&str> = line.split(':').collect();
@@ -119,17 +129,23 @@ impl Shadow {
 
 fn entry(line: &str) -> Option<Entry> {
     let mut fields = line.split(':');
-    let (name, _password) = (fields.next()?, fields.next()?);
+    let (name, password) = (fields.next()?, fields.next()?);
     let (uid, gid) = (fields.next()?.parse().ok()?, fields.next()?.parse().ok()?);
     let (_comment, home, shell) = (fields.next()?, fields.next()?, fields.next()?);
     let own = ToOwned::to_owned;
-    Some(Entry { name: own(name), uid, gid, home: own(home), shell: own(shell) })
+    let (name, password) = (own(name), own(password));
+    Some(Entry { name, password, uid, gid, home: own(home), shell: own(shell) })
 }
 
 fn group(line: &str) -> Option<(&str, u32)> {
     let mut fields = line.split(':');
     let (name, _password) = (fields.next()?, fields.next()?);
     Some((name, fields.next()?.parse().ok()?))
+}
+
+/// Those that a line of /etc/group names.
+fn members(line: &str) -> impl Iterator<Item = &str> {
+    line.split(':').nth(3).unwrap_or_default().split(',').filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]
@@ -154,6 +170,21 @@ mod tests {
         assert_eq!((found.gid("xen-fence"), found.gid("none")), (Some(998), None));
         assert_eq!(found.group_name(10).as_deref(), Some("wheel"));
         assert_eq!(found.entry("nis"), None);
+    }
+
+    #[test]
+    fn a_group_has_those_whose_own_it_is_and_those_that_it_names() {
+        let found = tables("fence-a:x:999:998::/:/sh\nfence-b:x:997:10::/:/sh\n", "");
+        let members = |name| found.members(name).into_iter().collect::<Vec<_>>();
+        assert_eq!(members("xen-fence"), ["fence-a"]);
+        assert_eq!(members("wheel"), ["fence-a", "fence-b"]);
+    }
+
+    #[test]
+    fn a_password_in_the_open_is_kept() {
+        let found = tables("fence-a:x:1:1::/:/sh\nfence-b::2:1::/:/sh\n", "");
+        let of = |name| found.entry(name).unwrap().password;
+        assert_eq!((of("fence-a"), of("fence-b")), ("x".to_owned(), String::new()));
     }
 
     #[test]

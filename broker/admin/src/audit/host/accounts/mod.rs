@@ -7,6 +7,7 @@ use super::look::{self, About, finding_of, quoted};
 use crate::acl::accounts::{GROUP, LAUNCHER};
 use crate::audit::{Code, Family, Finding, Scene, Severity};
 use entry::{Entry, Shadow, Tables};
+use std::collections::BTreeMap;
 use xen_fence_broker::acl::Cluster;
 use xen_fence_broker::names::ClusterName;
 
@@ -48,49 +49,93 @@ pub(crate) const FAMILY: Family = Family {
     look: look_at,
 };
 
-fn look_at(scene: &Scene) -> Vec<Finding> {
-    if scene.policy.clusters.is_empty() {
-        return Vec::new();
+/// An account that is a cluster's, or was one's.
+pub(super) struct Account<'a> {
+    pub(super) cluster: ClusterName,
+    /// What speaks for it; none where the policy file is refused, or gone.
+    pub(super) policy: Option<&'a Cluster>,
+    /// Whether it is in the group, so that sshd and sudo know it as ours.
+    pub(super) is_known: bool,
+}
+
+impl Account<'_> {
+    pub(super) fn name(&self) -> String {
+        self.cluster.account()
     }
+}
+
+/// The accounts that are there.
+pub(super) fn existing(scene: &Scene) -> Vec<Account<'_>> {
+    let Ok(tables) = Tables::read() else { return Vec::new() };
+    let mut found = all(scene, &tables);
+    found.retain(|account| tables.entry(&account.name()).is_some());
+    found
+}
+
+/// Those of all policy files, also of refused ones, and those of the group that are left from others.
+fn all<'a>(scene: &'a Scene, tables: &Tables) -> Vec<Account<'a>> {
+    let members = tables.members(GROUP);
+    let left = members.iter().filter_map(|name| ClusterName::from_account(name));
+    let refused = scene
+        .policy
+        .broken
+        .iter()
+        .filter_map(|error| ClusterName::parse(error.file().file_stem()?.to_str()?).ok());
+    let mut found: BTreeMap<ClusterName, Option<&Cluster>> =
+        left.chain(refused).map(|cluster| (cluster, None)).collect();
+    let served = scene.policy.clusters.iter();
+    found.extend(served.map(|cluster| (cluster.name().clone(), Some(cluster))));
+    let account = |(cluster, policy): (ClusterName, _)| {
+        let is_known = members.contains(&cluster.account());
+        Account { cluster, policy, is_known }
+    };
+    found.into_iter().map(account).collect()
+}
+
+fn look_at(scene: &Scene) -> Vec<Finding> {
     let tables = match Tables::read() {
         Ok(tables) => tables,
+        Err(_) if scene.policy.is_empty() => return Vec::new(),
         Err(why) => {
             let mend = "run it as root on dom0";
             return vec![look::unseen(About::TooMuch, "the accounts", why, mend)];
         }
     };
-    let names = scene.policy.clusters.iter().map(|cluster| cluster.name());
-    names.flat_map(|cluster| of_account(&tables, cluster)).collect()
+    let accounts = all(scene, &tables);
+    if accounts.is_empty() {
+        return Vec::new();
+    }
+    let (crontabs, mut findings) = own::crontabs();
+    findings.extend(accounts.iter().flat_map(|account| of_account(&tables, account, &crontabs)));
+    findings
 }
 
-/// The clusters whose accounts are there and in the group, so that sshd and sudo know them as ours.
-pub(super) fn known(scene: &Scene) -> Vec<&Cluster> {
-    let Ok(tables) = Tables::read() else { return Vec::new() };
-    let is_known = |cluster: &&Cluster| {
-        let gid = tables.entry(&cluster.account()).map(|entry| entry.gid);
-        gid.is_some() && gid == tables.gid(GROUP)
+fn of_account(tables: &Tables, account: &Account<'_>, crontabs: &[own::Crontab]) -> Vec<Finding> {
+    let (cluster, name) = (&account.cluster, account.name());
+    let Some(entry) = tables.entry(&name) else {
+        return account.policy.map(|_| missing(cluster, &name)).into_iter().collect();
     };
-    scene.policy.clusters.iter().filter(is_known).collect()
-}
-
-fn of_account(tables: &Tables, cluster: &ClusterName) -> Vec<Finding> {
-    let account = cluster.account();
-    let Some(entry) = tables.entry(&account) else { return vec![missing(cluster, &account)] };
-    let mut findings: Vec<Finding> =
-        [shell(cluster, &entry), user_id(cluster, &entry, tables), group(cluster, &entry, tables)]
-            .into_iter()
-            .flatten()
-            .collect();
-    findings.extend(other_groups(cluster, &entry, tables));
-    match tables.shadow(&account) {
-        Some(shadow) => findings.extend(of_shadow(cluster, &account, &shadow)),
+    let mut findings: Vec<Finding> = [
+        shell(cluster, &entry),
+        user_id(cluster, &entry, tables),
+        group(cluster, &entry, tables),
+        other_groups(cluster, &entry, tables),
+        open_password(cluster, &entry),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    match tables.shadow(&name) {
+        Some(shadow) => findings.extend(of_shadow(cluster, &name, &shadow)),
         None => {
-            let why = format!("{account} has no line in /etc/shadow");
-            let mend = format!("userdel {account}; xen-fence-admin acl apply");
-            findings.push(look::unseen(About::AFence, &account, why, &mend));
+            let why = format!("{name} has no line in /etc/shadow");
+            let mend = format!("userdel {name}; xen-fence-admin acl apply");
+            findings.push(look::unseen(About::AFence, &name, why, &mend));
         }
     }
-    findings.extend(own::look(cluster, &entry));
+    findings.extend(own::look(cluster, &entry, crontabs));
+    // Who has no policy owes no fence: it may well be locked.
+    findings.retain(|finding| account.policy.is_some() || finding.code.is_of_too_much());
     findings
 }
 
@@ -179,6 +224,21 @@ fn other_groups(cluster: &ClusterName, entry: &Entry, tables: &Tables) -> Option
         let leave = |group: &&str| format!("gpasswd --delete {name} {}", quoted(group));
         let mend: Vec<_> = others.iter().map(leave).collect();
         finding_of(&[cluster], &GROUPS, name, evidence, mend.join(" && "))
+    })
+}
+
+/// A password where everybody can read it, or none where one would be asked for: PAM takes it before
+/// that of /etc/shadow.
+fn open_password(cluster: &ClusterName, entry: &Entry) -> Option<Finding> {
+    let name = &entry.name;
+    (entry.password != "x").then(|| {
+        let what = if entry.password.is_empty() { "is empty" } else { "is not \"x\"" };
+        let evidence = format!(
+            "the second field of its line in /etc/passwd {what}: that is its password, and what \
+             /etc/shadow says is not"
+        );
+        let mend = format!("sed -i 's/^{name}:[^:]*:/{name}:x:/' /etc/passwd");
+        finding_of(&[cluster], &PASSWORD, name, evidence, mend)
     })
 }
 

@@ -30,8 +30,46 @@ const LINGER: &str = "/var/lib/systemd/linger";
 const SYSTEM_TABLES: [&str; 2] = ["/etc/crontab", "/etc/anacrontab"];
 const SYSTEM_TABLES_DIR: &str = "/etc/cron.d";
 
+/// A table of root's.
+pub(super) struct Crontab {
+    path: PathBuf,
+    text: String,
+}
+
+/// Reads the tables of root's, once for all accounts; one that cannot be read is a finding.
+pub(super) fn crontabs() -> (Vec<Crontab>, Vec<Finding>) {
+    let paths = look::in_time(SYSTEM_TABLES_DIR, || {
+        let more = fs::read_dir(SYSTEM_TABLES_DIR).into_iter().flatten().flatten();
+        // cron passes by directories.
+        let more = more.map(|entry| entry.path()).filter(|path| !path.is_dir());
+        SYSTEM_TABLES.iter().map(PathBuf::from).chain(more).collect::<Vec<_>>()
+    });
+    let paths = match paths {
+        Ok(paths) => paths,
+        Err(why) => {
+            let mend = "see with findmnt which file system does not answer";
+            return (Vec::new(), vec![look::unseen(About::TooMuch, SYSTEM_TABLES_DIR, why, mend)]);
+        }
+    };
+    let (mut tables, mut findings) = (Vec::new(), Vec::new());
+    for path in paths {
+        match look::text(&path) {
+            Ok(Some(text)) => tables.push(Crontab { path, text }),
+            Ok(None) => {}
+            Err(why) => {
+                let about = path.display().to_string();
+                let why = format!("{why}: it may start programs as an account");
+                let mend =
+                    format!("see what it is, and move it away: mv {} /root/", quoted_path(&path));
+                findings.push(look::unseen(About::TooMuch, &about, why, &mend));
+            }
+        }
+    }
+    (tables, findings)
+}
+
 /// Looks at all of it.
-pub(super) fn look(cluster: &ClusterName, entry: &Entry) -> Vec<Finding> {
+pub(super) fn look(cluster: &ClusterName, entry: &Entry, crontabs: &[Crontab]) -> Vec<Finding> {
     let (name, uid, home) = (entry.name.clone(), entry.uid, PathBuf::from(&entry.home));
     let account = entry.name.clone();
     let looked = look::in_time("its home, crontab and jobs", move || {
@@ -56,7 +94,7 @@ pub(super) fn look(cluster: &ClusterName, entry: &Entry) -> Vec<Finding> {
         let mend = format!("usermod --home / {account}");
         findings.push(finding_of(&[cluster], &HOME, &account, evidence, mend));
     }
-    for (place, mend) in starts {
+    for (place, mend) in starts.into_iter().chain(lines_in(crontabs, &account)) {
         let evidence = format!("{place} starts programs as {account}");
         findings.push(finding_of(&[cluster], &STARTS, &account, evidence, mend));
     }
@@ -90,13 +128,16 @@ fn starts(account: &str, uid: u32) -> Vec<(String, String)> {
             found.push((path.display().to_string(), format!("rm {}", quoted_path(&path))));
         }
     }
-    let more = fs::read_dir(SYSTEM_TABLES_DIR).into_iter().flatten().flatten();
-    let tables = SYSTEM_TABLES.iter().map(PathBuf::from);
-    for path in tables.chain(more.map(|entry| entry.path())) {
-        let text = look::text(&path).ok().flatten().unwrap_or_default();
-        for number in lines_of(&text, account) {
+    found
+}
+
+/// The same for lines in root's tables.
+fn lines_in(crontabs: &[Crontab], account: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for Crontab { path, text } in crontabs {
+        for number in lines_of(text, account) {
             let place = format!("{}:{number}", path.display());
-            found.push((place, format!("sed -i '{number}s/^/#/' {}", quoted_path(&path))));
+            found.push((place, format!("sed -i '{number}s/^/#/' {}", quoted_path(path))));
         }
     }
     found

@@ -1,12 +1,12 @@
 //! Whether sshd would let an account in at all, whatever its key.
 
+use super::super::accounts::Account;
 use super::super::look::{self, finding_of};
 use super::Way;
 use super::config::{Line, fits};
 use super::settings::{Effective, add, place, set};
 use crate::acl::accounts::GROUP;
 use crate::audit::{Code, Finding, Severity};
-use xen_fence_broker::acl::Cluster;
 
 pub(super) const SHUT_OUT: Code =
     Code { id: "XF125", severity: Severity::Serious, title: "sshd shuts an account out" };
@@ -17,8 +17,13 @@ pub(super) const KEY_COMMAND: &str =
 pub(super) const KEY_FILE: &str = "AuthorizedKeysFile /etc/xen-fence/keys/%u";
 
 /// Looks at who may come, and at whether there are keys for him.
-pub(super) fn look(way: Way, cluster: &Cluster, it: &Effective, lines: &[Line]) -> Option<Finding> {
-    let account = cluster.account();
+pub(super) fn look(
+    way: Way,
+    account: &Account<'_>,
+    it: &Effective,
+    lines: &[Line],
+) -> Option<Finding> {
+    let (cluster, account) = (&account.cluster, account.name());
     // USER@HOST means the user for whoever comes from there.
     let user = |pattern: &str| pattern.split('@').next().is_some_and(|it| fits(it, &account));
     let group = |pattern: &str| fits(pattern, GROUP);
@@ -52,10 +57,11 @@ pub(super) fn look(way: Way, cluster: &Cluster, it: &Effective, lines: &[Line]) 
         return None;
     };
     let about = of(keyword).map_or_else(|| way.file().to_owned(), place);
-    let evidence = format!("{keyword} {}: {account} cannot log in", it.all(keyword).join(" "));
+    let values = it.all(keyword).join(" ");
+    let evidence = format!("{keyword} {values}: {account} cannot log in {}", it.login);
     let mend = mend.unwrap_or_else(|| format!("mend {keyword} in {}", way.file()));
     let mend = format!("{mend}; {}", way.reload());
-    Some(finding_of(&[cluster.name()], &SHUT_OUT, about, evidence, mend))
+    Some(finding_of(&[cluster], &SHUT_OUT, about, evidence, mend))
 }
 
 fn append(line: &Line, word: &str) -> String {

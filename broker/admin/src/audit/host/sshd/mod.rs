@@ -5,15 +5,16 @@
 
 mod config;
 mod door;
+mod logins;
 mod settings;
 mod standing;
 
-use super::accounts;
+use super::accounts::{self, Account};
 use super::look::{self, About, finding};
 use crate::audit::{Code, Family, Finding, Scene, Severity};
-use settings::{Effective, Unread};
+use logins::Login;
+use settings::{Effective, Seen, Unread};
 use std::path::Path;
-use xen_fence_broker::acl::Cluster;
 
 const REFUSED: Code =
     Code { id: "XF120", severity: Severity::Serious, title: "sshd refuses its own configuration" };
@@ -93,37 +94,42 @@ pub(super) fn has_dedicated() -> bool {
     Path::new(DEDICATED_FILE).exists()
 }
 
-/// Makes the host's own sshd read its configuration again. Debian calls it ssh, others sshd.
+/// Makes the host's own sshd read its configuration again.
 pub(super) fn reload_hosts() -> String {
     if look::has_systemd() {
-        let debian = Path::new("/usr/lib/systemd/system/ssh.service").exists()
-            || Path::new("/lib/systemd/system/ssh.service").exists();
-        let unit = if debian { "ssh.service" } else { "sshd.service" };
-        format!("systemctl reload {unit}")
+        format!("systemctl reload {}", hosts_unit())
     } else {
         reload_by_pid("/run/sshd.pid")
     }
 }
 
+/// The unit of the host's own sshd. Debian calls it ssh, others sshd.
+fn hosts_unit() -> &'static str {
+    let debian = Path::new("/usr/lib/systemd/system/ssh.service").exists()
+        || Path::new("/lib/systemd/system/ssh.service").exists();
+    if debian { "ssh.service" } else { "sshd.service" }
+}
+
 /// Whether a login of a cluster's account goes through PAM.
 pub(super) fn asks_pam(scene: &Scene) -> bool {
-    let known = accounts::known(scene);
-    let Some(cluster) = known.first() else { return false };
+    let accounts = accounts::existing(scene);
+    let Some(account) = accounts.iter().find(|account| account.is_known) else { return false };
     let ways = [Way::Dedicated, Way::Hosts].into_iter().filter(|way| way.is_used());
-    let seen = ways.filter_map(|way| Effective::of(way, cluster).ok());
+    let seen = ways.filter_map(|way| Effective::of(way, account, Login::ANY).ok());
     seen.into_iter().any(|seen| seen.is("usepam", "yes"))
 }
 
 fn look_at(scene: &Scene) -> Vec<Finding> {
+    let mut accounts = accounts::existing(scene);
     // A block for the group does not concern who is not in it.
-    let clusters = accounts::known(scene);
-    if clusters.is_empty() {
+    accounts.retain(|account| account.is_known);
+    if accounts.is_empty() {
         return Vec::new();
     }
     let mut findings = Vec::new();
     let mut read = Vec::new();
     for way in [Way::Dedicated, Way::Hosts].into_iter().filter(|way| way.is_used()) {
-        match of_way(way, &clusters) {
+        match of_way(way, &accounts) {
             Ok(seen) => read.push((way, seen)),
             Err(Unread::Refused(why)) => findings.push(refused(way, why.trim())),
             Err(Unread::Unseen(why)) => {
@@ -135,13 +141,22 @@ fn look_at(scene: &Scene) -> Vec<Finding> {
     for (way, seen) in &read {
         findings.extend(settings::look(*way, seen));
     }
-    findings.extend(standing::look(scene, &read));
+    // Who has no policy owes no fence.
+    if accounts.iter().any(|account| account.policy.is_some()) {
+        findings.extend(standing::look(scene, &read));
+    }
     findings
 }
 
-/// What a way's settings come to, for each cluster.
-fn of_way<'a>(way: Way, clusters: &[&'a Cluster]) -> Result<Vec<(&'a Cluster, Effective)>, Unread> {
-    clusters.iter().map(|cluster| Ok((*cluster, Effective::of(way, cluster)?))).collect()
+/// What a way's settings come to, for the logins of each account.
+fn of_way<'a>(way: Way, accounts: &'a [Account<'a>]) -> Result<Vec<Seen<'a>>, Unread> {
+    let lines = config::lines(Path::new(way.file()));
+    let mut seen = Vec::new();
+    for account in accounts {
+        let answers = Effective::all_of(way, account, &lines)?;
+        seen.extend(answers.into_iter().map(|answer| (account, answer)));
+    }
+    Ok(seen)
 }
 
 fn refused(way: Way, why: &str) -> Finding {

@@ -1,13 +1,15 @@
 //! What sshd's settings come to for an account, against what the design needs.
 
+use super::super::accounts::Account;
 use super::super::look::{self, About, finding_of};
 use super::config::{self, Line};
+use super::logins::{self, Login};
 use super::{MATCH_FILE, SSHD, Way, door};
 use crate::acl::accounts::GROUP;
 use crate::audit::{Code, Finding, Severity};
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::Path;
-use xen_fence_broker::acl::Cluster;
 use xen_fence_broker::names::ClusterName;
 
 pub(super) const FORCED: Code = Code {
@@ -114,42 +116,67 @@ pub(super) enum Unread {
     Unseen(String),
 }
 
-/// What sshd's settings come to for one account.
-#[derive(Debug, Default)]
-pub(super) struct Effective(BTreeMap<String, Vec<String>>);
+/// What sshd's settings come to for a login of an account.
+#[derive(Debug)]
+pub(super) struct Effective {
+    pub(super) login: Login,
+    values: BTreeMap<String, Vec<String>>,
+}
+
+/// What they come to for the logins of one account, each answer once.
+pub(super) type Seen<'a> = (&'a Account<'a>, Effective);
 
 impl Effective {
-    /// Asks sshd.
-    pub(super) fn of(way: Way, cluster: &Cluster) -> Result<Self, Unread> {
-        let address = cluster
-            .from()
-            .and_then(<[_]>::first)
-            .map_or_else(|| "192.0.2.1".to_owned(), |net| net.addr().to_string());
-        let who = format!(
-            "user={},host={address},addr={address},laddr={address},lport=2422",
-            cluster.account()
-        );
+    /// Asks sshd about each login of an account that its Match blocks may tell from others.
+    pub(super) fn all_of(
+        way: Way,
+        account: &Account<'_>,
+        lines: &[Line],
+    ) -> Result<Vec<Self>, Unread> {
+        let first = Self::of(way, account, Login::ANY)?;
+        let mut found: Vec<Self> = Vec::new();
+        for login in logins::of(account, &first.listeners(), lines) {
+            let answer = Self::of(way, account, login)?;
+            if found.iter().all(|other| other.values != answer.values) {
+                found.push(answer);
+            }
+        }
+        // Nobody gets in from where its callers are; what else it says counts all the same.
+        if found.is_empty() {
+            found.push(first);
+        }
+        Ok(found)
+    }
+
+    /// Asks sshd about one.
+    pub(super) fn of(way: Way, account: &Account<'_>, login: Login) -> Result<Self, Unread> {
+        let who = login.specification(&account.name());
         let done =
             look::run(SSHD, &["-T", "-C", &who, "-f", way.file()]).map_err(Unread::Unseen)?;
         if done.status.success() {
-            Ok(Self::read(&done.stdout))
+            Ok(Self::read(login, &done.stdout))
         } else {
             Err(Unread::Refused(done.stderr))
         }
     }
 
-    fn read(text: &str) -> Self {
-        let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    fn read(login: Login, text: &str) -> Self {
+        let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for line in text.lines() {
             let (keyword, value) = line.split_once(' ').unwrap_or((line, ""));
-            found.entry(keyword.to_owned()).or_default().push(value.to_owned());
+            values.entry(keyword.to_owned()).or_default().push(value.to_owned());
         }
-        Self(found)
+        Self { login, values }
+    }
+
+    /// Where it listens: the same for all logins.
+    pub(super) fn listeners(&self) -> Vec<SocketAddr> {
+        self.all("listenaddress").iter().filter_map(|it| it.parse().ok()).collect()
     }
 
     /// All values of a setting.
     pub(super) fn all(&self, keyword: &str) -> &[String] {
-        self.0.get(keyword).map_or(&[], Vec::as_slice)
+        self.values.get(keyword).map_or(&[], Vec::as_slice)
     }
 
     /// Whether it has this one value.
@@ -159,23 +186,25 @@ impl Effective {
 }
 
 /// Holds what sshd says against what is needed; a fault that several accounts have is one finding.
-pub(super) fn look(way: Way, seen: &[(&Cluster, Effective)]) -> Vec<Finding> {
+pub(super) fn look(way: Way, seen: &[Seen<'_>]) -> Vec<Finding> {
     let lines = config::lines(Path::new(way.file()));
     let mut findings = Vec::new();
     let mut unsaid = BTreeSet::new();
     for need in NEEDS.iter().filter(|need| way == Way::Dedicated || !need.dedicated_only) {
-        let mut wrong: BTreeMap<String, Vec<&ClusterName>> = BTreeMap::new();
-        for (cluster, effective) in seen {
-            let values = effective.all(need.keyword);
+        let mut wrong: BTreeMap<String, Vec<&Seen<'_>>> = BTreeMap::new();
+        // An account that nobody speaks for any more may well be shut with a command.
+        let meant = seen.iter().filter(|(it, _)| it.policy.is_some() || *need.code != FORCED);
+        for one in meant {
+            let values = one.1.all(need.keyword);
             // What sshd leaves out is nothing for lists, and unknown for all else.
             if values.is_empty() && need.keyword != "allowgroups" {
                 unsaid.insert(need.keyword);
             } else if values.is_empty() || values.iter().any(|value| !(need.fits)(way, value)) {
-                wrong.entry(values.join(" ")).or_default().push(cluster.name());
+                wrong.entry(values.join(" ")).or_default().push(one);
             }
         }
-        for (value, clusters) in wrong {
-            findings.push(of_need(way, need, &value, &clusters, &lines));
+        for (value, seen) in wrong {
+            findings.push(of_need(way, need, &value, &seen, &lines));
         }
     }
     if !unsaid.is_empty() {
@@ -184,31 +213,59 @@ pub(super) fn look(way: Way, seen: &[(&Cluster, Effective)]) -> Vec<Finding> {
         findings.push(look::unseen(About::TooMuch, way.file(), why, "sshd -V"));
     }
     findings.extend(environment(way, seen, &lines));
-    let shut = seen.iter().filter_map(|(cluster, it)| door::look(way, cluster, it, &lines));
-    findings.extend(shut);
+    let mut shut = BTreeSet::new();
+    let stated = seen.iter().filter(|(_, effective)| effective.login.is_stated);
+    for (account, effective) in stated.filter(|(account, _)| account.policy.is_some()) {
+        if let Some(finding) = door::look(way, account, effective, &lines)
+            && shut.insert(&account.cluster)
+        {
+            findings.push(finding);
+        }
+    }
     findings
 }
 
-fn of_need(
-    way: Way,
-    need: &Need,
-    value: &str,
-    clusters: &[&ClusterName],
-    lines: &[Line],
-) -> Finding {
+fn of_need(way: Way, need: &Need, value: &str, seen: &[&Seen<'_>], lines: &[Line]) -> Finding {
     let wanted = (need.line)(way);
-    let at_fault = |line: &&Line| line.keyword == need.keyword && !(need.fits)(way, &line.value);
-    let (about, mend) = match lines.iter().find(at_fault) {
-        Some(line) => (place(line), set(line, wanted)),
-        None => (way.file().to_owned(), add(way, wanted)),
+    let is_it = |line: &&Line| line.keyword == need.keyword && line.value == value;
+    let is_unfit = |line: &&Line| line.keyword == need.keyword && !(need.fits)(way, &line.value);
+    let at_fault = lines.iter().find(is_it).or_else(|| lines.iter().find(is_unfit));
+    let about = at_fault.map_or_else(|| way.file().to_owned(), place);
+    let mend = match at_fault.filter(|line| !yields(way, line, lines)) {
+        Some(line) => set(line, wanted),
+        None => add(way, wanted),
     };
     let value = if value.is_empty() { "nothing" } else { value };
+    let clusters = clusters(seen.iter().copied());
+    let login = seen.first().map_or_else(String::new, |(_, it)| format!(", {},", it.login));
     let evidence = format!(
-        "for the accounts of {}, sshd says {} {value}; it has to be `{wanted}`",
-        names(clusters),
+        "for the accounts of {}{login} sshd says {} {value}; it has to be `{wanted}`",
+        names(&clusters),
         need.keyword
     );
-    finding_of(clusters, need.code, about, evidence, format!("{mend}; {}", way.reload()))
+    finding_of(&clusters, need.code, about, evidence, format!("{mend}; {}", way.reload()))
+}
+
+/// Whether a line for others as well yields to one in our block, which sshd reads before it.
+fn yields(way: Way, line: &Line, lines: &[Line]) -> bool {
+    let at = |is_it: &dyn Fn(&Line) -> bool| lines.iter().position(is_it);
+    let is_block = |line: &Line| {
+        line.file == Path::new(MATCH_FILE)
+            && line.keyword == "match"
+            && line.value == format!("Group {GROUP}")
+    };
+    let block = at(&is_block);
+    way == Way::Hosts
+        && line.file != Path::new(MATCH_FILE)
+        && block.is_some()
+        && block < at(&|other| other == line)
+}
+
+/// Each of them once.
+fn clusters<'a>(seen: impl Iterator<Item = &'a Seen<'a>>) -> Vec<&'a ClusterName> {
+    let mut found: Vec<_> = seen.map(|(account, _)| &account.cluster).collect();
+    found.dedup();
+    found
 }
 
 fn names(clusters: &[&ClusterName]) -> String {
@@ -239,15 +296,13 @@ fn is_harmless(pattern: &str) -> bool {
         || (pattern.starts_with("LC_") && !pattern.contains(['*', '?']))
 }
 
-fn environment(way: Way, seen: &[(&Cluster, Effective)], lines: &[Line]) -> Option<Finding> {
+fn environment(way: Way, seen: &[Seen<'_>], lines: &[Line]) -> Option<Finding> {
     let takes = |it: &Effective| {
         let patterns = it.all("acceptenv").iter().flat_map(|value| value.split(' '));
         patterns.filter(|pattern| !is_harmless(pattern)).map(ToOwned::to_owned).collect::<Vec<_>>()
     };
-    let of_each = seen.iter().map(|(cluster, it)| (cluster.name(), takes(it)));
-    let taking: Vec<_> = of_each.filter(|(_, patterns)| !patterns.is_empty()).collect();
-    let (_, patterns) = taking.first()?;
-    let clusters: Vec<_> = taking.iter().map(|(cluster, _)| *cluster).collect();
+    let patterns = seen.iter().map(|(_, it)| takes(it)).find(|patterns| !patterns.is_empty())?;
+    let clusters = clusters(seen.iter().filter(|(_, it)| !takes(it).is_empty()));
     let has = |line: &&Line| {
         line.keyword == "acceptenv" && line.value.split(' ').any(|word| !is_harmless(word))
     };

@@ -3,14 +3,14 @@
 
 use super::super::look::{self, finding};
 use super::config::{self, Line};
-use super::settings::{self, Effective};
-use super::{DEDICATED_FILE, SSHD, Way, has_dedicated};
+use super::settings::{self, Effective, Seen};
+use super::{DEDICATED_FILE, PRIVATE_DIR, SSHD, Way, has_dedicated, logins};
 use crate::audit::{Code, Finding, Scene, Severity};
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::time::Duration;
-use xen_fence_broker::acl::Cluster;
 
 pub(super) const SILENT: Code =
     Code { id: "XF121", severity: Severity::Serious, title: "no sshd answers for fencing" };
@@ -48,20 +48,23 @@ const TASKS_OF_ACCOUNT: u64 = 192;
 const TASKS_OF_STRANGERS: u64 = 130;
 
 /// Looks at all of it.
-pub(super) fn look(scene: &Scene, read: &[(Way, Vec<(&Cluster, Effective)>)]) -> Vec<Finding> {
+pub(super) fn look(scene: &Scene, read: &[(Way, Vec<Seen<'_>>)]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let of = |wanted: Way| {
         let (_, seen) = read.iter().find(|(way, _)| *way == wanted)?;
         seen.first().map(|(_, effective)| effective)
     };
     if let Some(dedicated) = of(Way::Dedicated) {
-        match answers(dedicated) {
+        match answers(Way::Dedicated, dedicated) {
             Ok(()) => findings.extend(is_enabled()),
-            Err(why) => findings.push(silent(&why)),
+            Err(why) => findings.push(silent(Way::Dedicated, &why)),
         }
         findings.extend(tasks(scene));
     } else if !has_dedicated() {
-        findings.push(without(of(Way::Hosts).is_some()));
+        let hosts = of(Way::Hosts);
+        let why = hosts.and_then(|hosts| answers(Way::Hosts, hosts).err());
+        findings.extend(why.map(|why| silent(Way::Hosts, &why)));
+        findings.push(without(hosts.is_some()));
     }
     let callers: usize = scene
         .policy
@@ -80,27 +83,35 @@ pub(super) fn look(scene: &Scene, read: &[(Way, Vec<(&Cluster, Effective)>)]) ->
     findings
 }
 
-/// Whether something that is an sshd answers where this one should.
-fn answers(effective: &Effective) -> Result<(), String> {
-    let addresses: Vec<SocketAddr> =
-        effective.all("listenaddress").iter().filter_map(|it| it.parse().ok()).collect();
-    let mut why = format!("{DEDICATED_FILE} names no address to listen on");
-    for address in addresses {
-        match greets(reachable(address)) {
-            Ok(()) => return Ok(()),
-            Err(error) => why = format!("{address}: {error}"),
+/// Whether something that is an sshd answers wherever this one should.
+fn answers(way: Way, effective: &Effective) -> Result<(), String> {
+    let listeners = effective.listeners();
+    if listeners.is_empty() {
+        return Err(format!("{} names no address to listen on", way.file()));
+    }
+    let (everywhere, named): (Vec<SocketAddr>, Vec<SocketAddr>) =
+        listeners.into_iter().partition(|listener| listener.ip().is_unspecified());
+    let tried = |listener: &SocketAddr| {
+        let address = reachable(*listener);
+        greets(address).map_err(|error| format!("{address}: {error}"))
+    };
+    let mut silent: Vec<String> = named.iter().filter_map(|it| tried(it).err()).collect();
+    // A host without IPv6 listens everywhere all the same.
+    let ports: BTreeSet<u16> = everywhere.iter().map(SocketAddr::port).collect();
+    for port in ports {
+        let of_port = everywhere.iter().filter(|listener| listener.port() == port);
+        let tries: Vec<_> = of_port.map(tried).collect();
+        if tries.iter().all(Result::is_err) {
+            silent.extend(tries.into_iter().filter_map(Result::err));
         }
     }
-    Err(why)
+    if silent.is_empty() { Ok(()) } else { Err(silent.join("; ")) }
 }
 
 /// Who listens everywhere listens here.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
-        address.set_ip(match address {
-            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
-            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
-        });
+        address.set_ip(logins::loopback(address.ip()));
     }
     address
 }
@@ -119,16 +130,20 @@ fn greets(address: SocketAddr) -> Result<(), String> {
     if &greeting == b"SSH-" { Ok(()) } else { Err("what answers there is no sshd".to_owned()) }
 }
 
-fn silent(why: &str) -> Finding {
-    let mend = if look::has_systemd() {
-        format!("systemctl enable {UNIT} && systemctl restart {UNIT}")
-    } else {
-        format!(
-            "mkdir -p -m 0755 /run/sshd && {SSHD} -E /var/log/xen-fence/sshd.log -f \
-             {DEDICATED_FILE}"
-        )
+fn silent(way: Way, why: &str) -> Finding {
+    let unit = match way {
+        Way::Dedicated => UNIT,
+        Way::Hosts => super::hosts_unit(),
     };
-    finding(&SILENT, UNIT, format!("{why}: no agent gets in there"), mend)
+    let mend = match way {
+        _ if look::has_systemd() => format!("systemctl enable {unit} && systemctl restart {unit}"),
+        Way::Dedicated => format!(
+            "mkdir -p -m 0755 {PRIVATE_DIR} && {SSHD} -E /var/log/xen-fence/sshd.log -f \
+             {DEDICATED_FILE}"
+        ),
+        Way::Hosts => format!("mkdir -p -m 0755 {PRIVATE_DIR} && {SSHD}"),
+    };
+    finding(&SILENT, unit, format!("{why}: no agent gets in there"), mend)
 }
 
 fn is_enabled() -> Option<Finding> {
