@@ -129,7 +129,8 @@ fn audit_of_files_and_policy() {
 
 #[test]
 fn audit_of_keys() {
-    each(&two_clusters().raise().unwrap(), &[
+    let dom0 = two_clusters().raise().unwrap();
+    each(&dom0, &[
         // `acl apply` would refuse it: both files are as an older policy had them.
         told(
             "XF003",
@@ -157,7 +158,16 @@ fn audit_of_keys() {
         typed("XF117", "sed -i '/node node2 /d' /etc/xen-fence/keys/fence-alpha"),
         typed("XF117", "chmod 0600 /etc/xen-fence/keys/fence-beta"),
         typed("XF117", "rm /etc/xen-fence/keys/fence-beta"),
+        typed("XF117", "chmod 0700 /etc/xen-fence/keys"),
+        typed("XF117", "chmod 0750 /etc/xen-fence"),
+        typed("XF117", "chgrp xen-fence /etc/xen-fence; chmod 0705 /etc/xen-fence"),
     ]);
+    // The group's right is as good as everybody's.
+    let _ = dom0.sh("chmod 0710 /etc/xen-fence").exits(0);
+    assert_eq!(audit(&dom0), []);
+    // To the sshd for fencing a program of root's says the keys.
+    let _ = dom0.sh("rm /etc/ssh/sshd_config.d/xen-fence.conf; chmod 0700 /etc/xen-fence").exits(0);
+    assert_eq!(audit(&dom0), []);
 }
 
 #[test]

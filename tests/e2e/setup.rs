@@ -265,6 +265,10 @@ fn the_hosts_own_sshd_is_the_other_way() {
     let _ = ask(&dom0, "alpha", "node1", &["check", "node2"]).exits(0);
     let both = ["--yes", "--sshd", "match", "--listen", "10.77.0.254"];
     let _ = set_up(&dom0, &["node1"], &both).exits(1).saying("--sshd dedicated");
+    // Through it the account has to get to its key file.
+    let _ = dom0.on(&["chmod", "0700", "/etc/xen-fence"]).exits(0);
+    let _ = dom0.on(&["xen-fence-admin", "setup", "--yes"]).exits(0).saying("put in order");
+    assert_eq!(dom0.mode("/etc/xen-fence").0, 0o755);
     let text = dom0.file(config);
     dom0.write(config, format!("AllowGroups root\n{text}"), 0o644);
     let _ = set_up(&dom0, &["node1"], &way).exits(1).saying("hint: add xen-fence to allowgroups");

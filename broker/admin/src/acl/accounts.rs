@@ -2,7 +2,8 @@
 //!
 //! An account that exists and is otherwise is never changed, because it may be a person's.
 
-use std::fs;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt as _;
 use std::process::Command;
 use users::os::unix::UserExt as _;
 
@@ -54,6 +55,14 @@ pub(crate) fn look_up(account: &str) -> Found {
         return otherwise(why, format!("usermod --password '*' {account}"));
     }
     Found::Fits
+}
+
+/// Whether the accounts get through a directory of root's.
+pub(crate) fn get_through(dir: &Metadata) -> bool {
+    let is_theirs = || users::get_group_by_name(GROUP).is_some_and(|it| it.gid() == dir.gid());
+    // Of the group's own directory, what others may counts for nothing.
+    let bit = if dir.gid() != 0 && is_theirs() { 0o010 } else { 0o001 };
+    dir.mode() & bit != 0
 }
 
 /// Makes the group.

@@ -1,10 +1,11 @@
 //! What of a host does not depend on its clusters: programs, directories, the sudo rule, sshd's files.
 
 use super::put::{self, Found, Put, Step};
-use super::shipped::{self, Kind, Shipped};
+use super::shipped::{self, Kind, MATCH_CONF, Shipped};
 use super::wishes::Way;
 use super::{Fault, diff};
 use crate::acl::accounts::LAUNCHER;
+use crate::acl::apply::KEYS_DIR;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -55,8 +56,11 @@ fn fault_of(path: &str, hint: &str) -> Option<Fault> {
 pub(super) fn steps(way: Way) -> Result<Vec<Step>, Fault> {
     let mut steps = Vec::new();
     let mut faults = Vec::new();
+    // The host's own sshd reads the key files as the account.
+    let by_account = way == Way::Match || Path::new(MATCH_CONF).exists();
     for (path, mode) in shipped::directories(way) {
-        match put::directory(path, *mode) {
+        let is_passed = by_account && Path::new(KEYS_DIR).starts_with(path);
+        match put::directory(path, *mode, is_passed) {
             Ok(step) => steps.extend(step),
             Err(fault) => faults.push(fault),
         }

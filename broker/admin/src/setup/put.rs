@@ -3,7 +3,7 @@
 use super::Fault;
 use super::diff;
 use super::shipped::Kind;
-use crate::acl::keyfile;
+use crate::acl::{accounts, keyfile};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _};
@@ -72,8 +72,13 @@ fn look_of(path: &Path, mode: u32, owner: u32) -> Result<Found, Fault> {
     Ok(Found::File { text, in_order: found.uid() == owner && found.mode() & 0o7777 == mode })
 }
 
-/// A directory that is to be there, unless it is as it has to be.
-pub(super) fn directory(path: &'static str, mode: u32) -> Result<Option<Step>, Fault> {
+/// A directory that is to be there, unless it is as it has to be: accounts get through it, if they
+/// have to.
+pub(super) fn directory(
+    path: &'static str,
+    mode: u32,
+    is_passed: bool,
+) -> Result<Option<Step>, Fault> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Some(Step::Dir { path, mode })),
         Err(error) => Err(format!("{path} cannot be looked at: {error}")),
@@ -84,7 +89,11 @@ pub(super) fn directory(path: &'static str, mode: u32) -> Result<Option<Step>, F
             Err(format!("{path} does not belong to root\n  hint: chown root:root {path}"))
         }
         // Less than it may be is how somebody wants it.
-        Ok(found) if found.mode() & 0o7777 & !mode == 0 && found.mode() & 0o700 == 0o700 => {
+        Ok(found)
+            if found.mode() & 0o7777 & !mode == 0
+                && found.mode() & 0o700 == 0o700
+                && (!is_passed || accounts::get_through(&found)) =>
+        {
             Ok(None)
         }
         Ok(_) => Ok(Some(Step::Dir { path, mode })),

@@ -2,12 +2,13 @@
 //! who could not though it does.
 
 use super::look::{self, About, finding, finding_of, text};
+use super::{files, sshd};
 use crate::acl::apply::KEYS_DIR;
-use crate::acl::keyfile;
+use crate::acl::{accounts, keyfile};
 use crate::audit::{Code, Family, Finding, Scene, Severity};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use xen_fence_broker::acl::{CLUSTERS_DIR, Cluster};
 
 const EXTRA: Code = Code {
@@ -31,6 +32,9 @@ const APPLY: &str = "xen-fence-admin acl apply";
 fn look_at(scene: &Scene) -> Vec<Finding> {
     let clusters = &scene.policy.clusters;
     let mut findings: Vec<Finding> = clusters.iter().flat_map(of_cluster).collect();
+    if !clusters.is_empty() && sshd::reads_key_files() {
+        findings.extend(barred(clusters));
+    }
     let broken = scene.policy.broken.iter().filter_map(|error| error.file().file_stem()?.to_str());
     let mut known: BTreeSet<String> = broken.map(|stem| format!("fence-{stem}")).collect();
     known.extend(clusters.iter().map(Cluster::account));
@@ -48,6 +52,33 @@ fn look_at(scene: &Scene) -> Vec<Finding> {
         )),
     }
     findings
+}
+
+/// Directories above the key files that the accounts do not get through.
+fn barred(clusters: &[Cluster]) -> Vec<Finding> {
+    let names: Vec<_> = clusters.iter().map(Cluster::name).collect();
+    let looked = look::in_time(KEYS_DIR, || {
+        let mut places = files::passed(Path::new(KEYS_DIR));
+        places.retain(|place| {
+            let found = fs::symlink_metadata(place);
+            found.is_ok_and(|it| it.is_dir() && !accounts::get_through(&it))
+        });
+        places
+    });
+    let barred = match looked {
+        Ok(places) => places,
+        Err(why) => {
+            let mend = "see with findmnt which file system does not answer";
+            return vec![look::unseen(About::AFence, KEYS_DIR, why, mend)];
+        }
+    };
+    let of_place = |place: &PathBuf| {
+        let evidence = "sshd reads the key files as the account, which does not get through this \
+                        directory: every login is refused";
+        let mend = format!("chmod go+x {}", look::quoted_path(place));
+        finding_of(&names, &LACKING, place.display(), evidence, mend)
+    };
+    barred.iter().map(of_place).collect()
 }
 
 /// What is not there holds no key.
@@ -85,7 +116,7 @@ fn of_cluster(cluster: &Cluster) -> Vec<Finding> {
     if !lacking.is_empty() {
         let evidence = format!("it lacks lines that the policy gives: {}", lacking.join("; "));
         findings.push(finding_of(&clusters, &LACKING, &about, evidence, APPLY));
-    } else if keyfile::current(&path, 0).is_none() && super::files::is_tight(&path) {
+    } else if keyfile::current(&path, 0).is_none() && files::is_tight(&path) {
         let evidence = "sshd cannot read it as the account: it has to be a plain file of root's \
                         with the mode 0644";
         findings.push(finding_of(&clusters, &LACKING, &about, evidence, APPLY));

@@ -110,6 +110,14 @@ fn hosts_unit() -> &'static str {
     if debian { "ssh.service" } else { "sshd.service" }
 }
 
+/// Whether sshd itself reads the key files of this host, as the account that logs in.
+pub(super) fn reads_key_files() -> bool {
+    let in_dedicated = |line: &config::Line| {
+        line.keyword == "authorizedkeysfile" && line.value == settings::KEY_FILES
+    };
+    Way::Hosts.is_used() || config::lines(Path::new(DEDICATED_FILE)).iter().any(in_dedicated)
+}
+
 /// Whether a login of a cluster's account goes through PAM.
 pub(super) fn asks_pam(scene: &Scene) -> bool {
     let accounts = accounts::existing(scene);

@@ -48,7 +48,7 @@ const fn need(code: &'static Code, keyword: &'static str, line: fn(Way) -> &'sta
     Need { code, keyword, fits: |_, value| value == "none", line, dedicated_only: false }
 }
 
-const KEY_FILES: &str = "/etc/xen-fence/keys/%u";
+pub(super) const KEY_FILES: &str = "/etc/xen-fence/keys/%u";
 const KEY_PROGRAM: &str = "/usr/lib/xen-fence/xen-fence-keys";
 
 /// `xen-fence-keys MOST %u %U %k`; without the last it still says the account's own keys.
