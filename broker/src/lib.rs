@@ -37,4 +37,4 @@ pub mod syslog;
 pub mod target;
 pub mod toolstack;
 mod whole_file;
-mod xenstore;
+pub mod xenstore;

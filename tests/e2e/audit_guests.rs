@@ -2,8 +2,9 @@
 //! says mends it.
 
 mod faults;
+mod shared_files;
 
-use crate::{Shared, within};
+use crate::{Shared, hung_disk, two_clusters, within};
 use faults::Mend::{By, Printed, PrintedBehind, PrintedLine};
 use faults::{AS_BEFORE, FAULTS, TOOLS};
 use serde_json::Value;
@@ -142,6 +143,57 @@ fn a_xen_that_is_silent_is_no_all_clear_and_no_hang() {
     dom0.fault(&["clear"]);
     assert_eq!(codes(&found), BTreeSet::new(), "nobody knows: {found:#?}");
     let _ = audit.exits(3).saying("XF147");
+}
+
+/// What it lives by is not known then, and nobody is told to boot the host.
+#[test]
+fn a_xenstore_ls_that_fails_is_no_dead_xenstored() {
+    let dom0 = SHARED.take();
+    let keep = "mv /usr/bin/xenstore-ls /root; cd /usr/bin";
+    for (says, why) in [
+        ("exit 1", "exit code 1"),
+        ("exec yes", "more than 1048576 bytes"),
+        ("exec sleep 60", "no answer within 5 s"),
+    ] {
+        let fault =
+            format!("{keep}; printf '#!/bin/sh\n{says}\n' > xenstore-ls; chmod 755 xenstore-ls");
+        let _ = dom0.sh(&fault).exits(0);
+        let audit = dom0.on(&["xen-fence-admin", "audit"]);
+        let _ = dom0.sh("mv -f /root/xenstore-ls /usr/bin").exits(0);
+        let audit = audit.exits(1).saying("XF151").saying(why);
+        assert!(!audit.says("XF14"), "{audit}");
+    }
+}
+
+/// Whether the toolstack answers and what it lists are one question.
+#[test]
+fn the_host_is_listed_once() {
+    let dom0 = SHARED.take();
+    let once = "#!/bin/sh
+        test -e /root/listed && exit 1
+        touch /root/listed
+        exec /usr/lib/xen-4.17/bin/xl \"$@\"\n";
+    dom0.write("/root/once/xl", once, 0o755);
+    dom0.write("/etc/xen-fence/broker.toml", "xl = \"/root/once/xl\"\n", 0o644);
+    let _ = dom0.on(&["xl", "destroy", "alpha-node2"]).exits(0);
+    let found = dom0.on(&["xen-fence-admin", "audit", "--format", "json"]);
+    let _ = dom0.on(&["xl", "create", "/etc/xen/alpha-node2.cfg"]).exits(0);
+    let _ = dom0.sh("rm -rf /etc/xen-fence/broker.toml /root/once /root/listed").exits(0);
+    assert_eq!(codes(&ours(&found)), BTreeSet::from(["XF152"]), "{found}");
+    assert!(!found.says("XF148"), "{found}");
+}
+
+#[test]
+fn a_configuration_that_hangs_holds_nothing_up() {
+    let dom0 = two_clusters().raise().unwrap();
+    let Some(_fuse) = hung_disk::hung(&dom0) else { return };
+    let line = "mkdir -p /etc/xen/auto /etc/rc3.d; touch /etc/rc3.d/S20xendomains
+        ln -s ../beta-db1.cfg /etc/xen/auto/10-beta
+        ln -s /mnt/hung/alpha-node1.cfg /etc/xen/auto/20-alpha
+        sed -i 's|/etc/xen/alpha-node1.cfg|/mnt/hung/alpha-node1.cfg|' /etc/xen-fence/clusters.d/alpha.toml
+        timeout -s KILL 100 xen-fence-admin audit --format json";
+    let found = ours(&dom0.sh(line));
+    assert_eq!(codes(&found), BTreeSet::from(["XF053", "XF057", "XF156", "XF165"]), "{found:#?}");
 }
 
 #[test]

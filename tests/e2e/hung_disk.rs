@@ -12,15 +12,15 @@ use xen_fence_tests::skipped;
 const AT: &str = "/mnt/hung";
 
 /// Storage that hangs until this goes.
-fn hung(dom0: &Dom0) -> Option<File> {
-    hung_at(dom0, AT)
+pub(crate) fn hung(dom0: &Dom0) -> Option<File> {
+    mounted(dom0, "fuse", AT)
 }
 
-/// The same in the place of a directory.
-fn hung_at(dom0: &Dom0, at: &'static str) -> Option<File> {
+/// A file system that this answers for, of a kind that begins with `fuse`.
+pub(crate) fn mounted(dom0: &Dom0, kind: &'static str, at: &'static str) -> Option<File> {
     let fuse = OpenOptions::new().read(true).write(true).open("/dev/fuse");
     let Ok(fuse) = fuse else {
-        skipped("hung_disk", "there is no /dev/fuse here");
+        skipped(at, "there is no /dev/fuse here");
         return None;
     };
     let _ = dom0.on(&["mkdir", "-p", at]).exits(0);
@@ -31,7 +31,7 @@ fn hung_at(dom0: &Dom0, at: &'static str) -> Option<File> {
         let there = File::open(format!("/proc/{init}/ns/mnt")).unwrap();
         setns(there, CloneFlags::CLONE_NEWNS).unwrap();
         let options = format!("fd={number},rootmode=40000,user_id=0,group_id=0");
-        mount(Some("hung"), at, Some("fuse"), MsFlags::empty(), Some(options.as_str())).unwrap();
+        mount(Some("hung"), at, Some(kind), MsFlags::empty(), Some(options.as_str())).unwrap();
     });
     mounts.join().unwrap();
     Some(fuse)
@@ -110,7 +110,7 @@ fn a_neighbours_disk_that_lies_there_is_not_waited_for() {
 #[test]
 fn journals_that_lie_there_do_not_hold_up_the_audit() {
     let dom0 = two_of_each();
-    let Some(_fuse) = hung_at(&dom0, "/var/lib/xen-fence/journal") else { return };
+    let Some(_fuse) = mounted(&dom0, "fuse", "/var/lib/xen-fence/journal") else { return };
     let audit = |more: &[&str]| {
         let audit = dom0.on(&[&["xen-fence-admin", "audit"], more].concat()).exits(1);
         assert!(audit.took < std::time::Duration::from_secs(30), "{audit}");

@@ -16,7 +16,8 @@ use Mend::{By, Printed, PrintedBehind, PrintedLine};
 /// What is wrong, the code for it, the commands that make it so, what the finding has to say, the mend.
 pub(super) type Fault = (&'static str, &'static str, &'static str, &'static str, Mend);
 
-/// What the commands below may use: a domain that is no node, a node of one, a word for node1's UUID.
+/// What the commands below may use: a domain that is no node, a node of one, a word for node1's UUID; another
+/// xenstore-ls, and one that says an entry of node2 more.
 pub(super) const TOOLS: &str = "set -e
     X=/etc/xen; P=/etc/xen-fence/clusters.d
     uuid() { sed -n 's/^uuid = \"\\(.*\\)\"/\\1/p' $X/$1.cfg; }
@@ -24,6 +25,15 @@ pub(super) const TOOLS: &str = "set -e
         truncate --size=64K /srv/disks/stray.img
         sed -e 's/^name.*/name = \"stray\"/' -e '/^vif/d' -e 's|/srv/disks/[^,]*|/srv/disks/stray.img|' \\
             -e 's/^uuid.*/uuid = \"5eed0099-77f0-4d0c-9a61-00163e000099\"/' $X/beta-db2.cfg > $X/stray.cfg
+    }
+    instead_of_xenstore_ls() {
+        mv /usr/bin/xenstore-ls /root
+        printf '#!/bin/sh\\n%s\\n' \"$1\" > /usr/bin/xenstore-ls; chmod 755 /usr/bin/xenstore-ls
+    }
+    beside_xenstore_ls() {
+        at=/local/domain/$(xl domid alpha-node2)
+        instead_of_xenstore_ls \"/root/xenstore-ls \\\"\\$@\\\"
+            case \\$2 in $at/device) echo '$at/$1 = \\\"$2\\\"';; esac\"
     }
     key() { ssh-keygen -q -t ed25519 -N '' -f /root/$1 <<< y > /dev/null; cat /root/$1.pub; }
 ";
@@ -94,6 +104,20 @@ pub(super) const FAULTS: &[Fault] = &[
     ("a pipe", "XF057", "mkfifo $X/pipe.cfg", "not a regular file", By("mv $X/pipe.cfg /root")),
     ("a gigabyte", "XF057", "truncate -s 1G $X/big.cfg", "longer than", By("rm $X/big.cfg")),
     ("no text", "XF057", "printf 'disk = \\377' > $X/bytes", "UTF-8", By("rm $X/bytes")),
+    (
+        "a xenstore-ls that cannot run",
+        "XF151",
+        "instead_of_xenstore_ls 'echo \"libxenstore.so.4: No such file or directory\" >&2; exit 127'",
+        "exit code 127",
+        By("mv -f /root/xenstore-ls /usr/bin"),
+    ),
+    (
+        "devices that xenstore does not tell",
+        "XF151",
+        "instead_of_xenstore_ls 'case $2 in */device) exit 1;; esac; exec /root/xenstore-ls \"$@\"'",
+        "exit code 1",
+        By("mv -f /root/xenstore-ls /usr/bin"),
+    ),
     ("a node that is off", "XF152", "xl destroy alpha-node2", "is off or runs elsewhere", PrintedBehind),
     (
         "a node that is nowhere",
@@ -181,6 +205,20 @@ pub(super) const FAULTS: &[Fault] = &[
         "sed -i 's|,xvda,w\"|&, \"backend=store,vdev=xvdb,target=/dev/x\"|' $X/alpha-node2.cfg",
         "the domain store",
         By("sed -i 's|, \"backend=[^\"]*\"||' $X/alpha-node2.cfg"),
+    ),
+    (
+        "a PCI device that was attached by hand",
+        "XF160",
+        "beside_xenstore_ls device/pci/0/backend /local/domain/0/backend/pci/9/0",
+        "a PCI device of its own, as it runs",
+        By("mv -f /root/xenstore-ls /usr/bin"),
+    ),
+    (
+        "a driver domain's disk that was attached by hand",
+        "XF160",
+        "beside_xenstore_ls device/vbd/51728/backend /local/domain/7/backend/vbd/9/51728",
+        "that the domain 7 serves, as it runs",
+        By("mv -f /root/xenstore-ls /usr/bin"),
     ),
     (
         "a domain of nobody's",

@@ -6,7 +6,8 @@
 
 use super::{Finding, Places};
 use crate::acl::Node;
-use crate::{bounded, secure_file, xenstore};
+use crate::xenstore::{self, Uncovered};
+use crate::{bounded, secure_file};
 use std::collections::BTreeSet;
 use xen_fence_protocol::Level;
 
@@ -23,8 +24,8 @@ pub(super) fn beyond_the_proof(places: &Places, node: &Node, domids: &[u32]) -> 
         beyond.extend(in_config(text));
     }
     for domid in domids {
-        match xenstore::devices(*domid) {
-            Ok(lines) => beyond.extend(lines.lines().filter_map(in_xenstore)),
+        match xenstore::uncovered(*domid) {
+            Ok(found) => beyond.extend(found.iter().map(ToString::to_string)),
             Err(error) => unread.push(error.to_string()),
         }
     }
@@ -73,7 +74,7 @@ fn in_config(text: &str) -> Vec<String> {
         let strings = || line.split(['"', '\'']).skip(1).step_by(2);
         match list.as_deref() {
             Some("pci") if strings().next().is_some() => {
-                beyond.push("a PCI device of its own".to_owned());
+                beyond.push(Uncovered::Pci.to_string());
             }
             Some("disk") => beyond.extend(strings().filter_map(driver_domain)),
             Some(_) | None => {}
@@ -88,23 +89,8 @@ fn in_config(text: &str) -> Vec<String> {
 /// The `backend=` of a disk, if it is not dom0 (xl-disk-configuration(5)).
 fn driver_domain(disk: &str) -> Option<String> {
     let named = disk.split(',').find_map(|field| field.trim().strip_prefix("backend="))?;
-    (!matches!(named, "0" | "Domain-0")).then(|| format!("a disk that the domain {named} serves"))
-}
-
-/// Reads `/local/domain/5/device/vbd/51712/backend = "/local/domain/0/backend/vbd/5/51712"`.
-fn in_xenstore(line: &str) -> Option<String> {
-    let (path, value) = line.split_once(" = ")?;
-    let mut parts = path.strip_prefix("/local/domain/")?.split('/').skip(2);
-    let (kind, key) = (parts.next()?, parts.nth(1)?);
-    if key != "backend" || parts.next().is_some() {
-        return None;
-    }
-    if kind == "pci" {
-        return Some("a PCI device of its own".to_owned());
-    }
-    let served_by = value.trim_matches('"').strip_prefix("/local/domain/")?.split('/').next()?;
-    let is_disk = matches!(kind, "vbd" | "vscsi" | "9pfs");
-    (is_disk && served_by != "0").then(|| format!("a disk that the domain {served_by} serves"))
+    let is_dom0 = matches!(named, "0" | "Domain-0");
+    (!is_dom0).then(|| Uncovered::ServedBy(named.to_owned()).to_string())
 }
 
 #[cfg(test)]
@@ -132,30 +118,6 @@ mod tests {
             ("device_model_stubdomain_override = 0\n", vec![]),
         ] {
             assert_eq!(in_config(text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn xenstore_names_them() {
-        for (line, expected) in [
-            (
-                "/local/domain/5/device/vbd/51712/backend = \"/local/domain/0/backend/vbd/5/51712\"",
-                None,
-            ),
-            (
-                "/local/domain/5/device/vbd/51712/backend = \"/local/domain/3/backend/vbd/5/51712\"",
-                Some("a disk that the domain 3 serves"),
-            ),
-            ("/local/domain/5/device/vif/0/backend = \"/local/domain/3/backend/vif/5/0\"", None),
-            (
-                "/local/domain/5/device/pci/0/backend = \"/local/domain/0/backend/pci/5/0\"",
-                Some("a PCI device of its own"),
-            ),
-            ("/local/domain/5/device/vbd/51712/backend-id = \"3\"", None),
-            ("/local/domain/5/device/suspend/event-channel = \"\"", None),
-            ("garbage", None),
-        ] {
-            assert_eq!(in_xenstore(line).as_deref(), expected, "{line}");
         }
     }
 }

@@ -3,7 +3,10 @@
 
 use super::config::DomainConfig;
 use super::files::{Known, Whose};
+use super::live::Beyond;
+use super::{Guests, quoted};
 use crate::audit::{Code, Family, Finding, Scene, Severity};
+use xen_fence_broker::xenstore::Uncovered;
 
 const UNCOVERED: Code = Code {
     id: "XF160",
@@ -35,12 +38,56 @@ const KINDS: [(&str, &str); 11] = [
 ];
 
 fn look(scene: &Scene) -> Vec<Finding> {
-    let nodes = scene
-        .guests()
+    let guests = scene.guests();
+    let nodes = guests
         .configs
         .iter()
         .filter_map(|known| Some((known, known.of.as_ref()?, known.said.as_ref().ok()?)));
-    nodes.flat_map(|(known, whose, config)| of_one(known, whose, config)).collect()
+    let configured = nodes.flat_map(|(known, whose, config)| of_one(known, whose, config));
+    let running = guests.beyond.iter().flatten().filter(|beyond| {
+        let config = guests.config_of(&beyond.whose).and_then(|known| known.said.as_ref().ok());
+        !config.is_some_and(|config| tells_of(config, &beyond.device))
+    });
+    configured.chain(running.map(|beyond| as_it_runs(guests, beyond))).collect()
+}
+
+/// Whether a configuration has a device of this kind itself, so that it is told with its line.
+fn tells_of(config: &DomainConfig, device: &Uncovered) -> bool {
+    match device {
+        Uncovered::Pci => config.wants("pci").is_some(),
+        Uncovered::ServedBy(_) => {
+            let mut backends = config.disks().iter().filter_map(|disk| disk.backend.as_deref());
+            backends.any(|name| !is_dom0(name))
+        }
+    }
+}
+
+/// What a node runs with, attached by hand or from another file than the policy's.
+fn as_it_runs(guests: &Guests, beyond: &Beyond) -> Finding {
+    let Beyond { whose, row, device } = beyond;
+    let name = row.name.as_deref().map_or_else(|| row.domid.to_string(), quoted);
+    let (xl, domid) = (guests.toolstack, row.domid);
+    let (what, why, mend) = match device {
+        Uncovered::Pci => (
+            "pci",
+            "one that cannot be taken away makes the toolstack's destroy fail, and the node lives",
+            format!(
+                "`{xl} pci-list {name}` shows it; if the node can do without, take it away with                  `{xl} pci-detach`"
+            ),
+        ),
+        Uncovered::ServedBy(_) => (
+            "driver domain",
+            "nobody can see there whether writes are under way",
+            format!("`{xl} block-list {name}` shows it: have dom0 serve it"),
+        ),
+    };
+    Finding {
+        code: &UNCOVERED,
+        clusters: vec![whose.cluster.clone()],
+        about: format!("{whose}: {what}"),
+        evidence: format!("domain {domid} has {device}, as it runs: {why}"),
+        mend,
+    }
 }
 
 fn of_one(known: &Known, whose: &Whose, config: &DomainConfig) -> Vec<Finding> {
@@ -106,6 +153,27 @@ mod tests {
     use xen_fence_broker::settings::ToolstackKind;
 
     #[test]
+    fn what_the_configuration_tells_is_not_told_as_it_runs() {
+        let (pci, disk) = (Uncovered::Pci, Uncovered::ServedBy("3".to_owned()));
+        for (text, told) in [
+            ("disk = ['/d,,xvda']\nvif = ['backend=net']\npci = []\n", [false, false]),
+            ("pci = ['01:00.0']\n", [true, false]),
+            ("disk = ['/d,,xvda', '/e,,xvdb,backend=store']\n", [false, true]),
+        ] {
+            let config = DomainConfig::parse(text, ToolstackKind::Xl);
+            assert_eq!([&pci, &disk].map(|device| tells_of(&config, device)), told, "{text}");
+        }
+    }
+
+    #[test]
+    fn xms_python_that_may_set_one_is_a_doubt() {
+        for (key, _) in KINDS {
+            let config = DomainConfig::parse(&format!("{key} = devices()\n"), ToolstackKind::Xm);
+            assert_eq!(config.doubts().len(), 1, "{key}");
+        }
+    }
+
+    #[test]
     fn each_kind_is_found_once_and_what_is_covered_never() {
         let table = [
             (
@@ -127,8 +195,8 @@ mod tests {
             let whose = Whose { cluster: "alpha".to_owned(), node: "node1".to_owned() };
             let config = DomainConfig::parse(text, ToolstackKind::Xl);
             assert!(config.doubts().is_empty(), "{config:?}");
-            let known =
-                Known { file: "/etc/xen/a.cfg".into(), of: Some(whose.clone()), said: Ok(config) };
+            let (file, of) = ("/etc/xen/a.cfg".into(), Some(whose.clone()));
+            let known = Known { file, identity: None, of, said: Ok(config) };
             let found = of_one(&known, &whose, known.said.as_ref().unwrap());
             let found: Vec<_> =
                 found.iter().map(|it| it.about.rsplit(": ").next().unwrap()).collect();

@@ -42,15 +42,27 @@ impl std::fmt::Display for Whose {
     }
 }
 
+/// A file system's number and an inode.
+pub(super) type Identity = (u64, u64);
+
 /// One configuration.
 #[derive(Debug)]
 pub(super) struct Known {
     /// The file.
     pub(super) file: PathBuf,
+    /// What it is, whatever it is called, if it answers.
+    pub(super) identity: Option<Identity>,
     /// The node whose policy names it.
     pub(super) of: Option<Whose>,
     /// What it says, or why it cannot be read.
     pub(super) said: Result<DomainConfig, String>,
+}
+
+impl Known {
+    /// What may be one and does not answer.
+    const fn silent(file: PathBuf, why: String) -> Self {
+        Self { file, identity: None, of: None, said: Err(why) }
+    }
 }
 
 /// Every configuration, each file once for each node that names it, and once if none does.
@@ -60,19 +72,20 @@ pub(super) fn all(policy: &Policy, toolstack: ToolstackKind, patience: &Patience
     for cluster in &policy.clusters {
         for node in cluster.nodes() {
             let Some(file) = node.config() else { continue };
-            seen.extend(identity(file, patience).ok().flatten());
+            let identity = identity(file, patience).ok().flatten();
+            seen.extend(identity);
             if patience.ask(exists(file)) == Ok(false) {
                 continue;
             }
             let said = read(file, patience).map(|text| DomainConfig::parse(&text, toolstack));
             let of = Some(Whose::of(cluster, node));
-            found.push(Known { file: file.to_owned(), of, said });
+            found.push(Known { file: file.to_owned(), identity, of, said });
         }
     }
     for place in PLACES.map(Path::new) {
         match names(place, patience) {
             Ok(names) => found.extend(others(names, &mut seen, toolstack, patience)),
-            Err(why) => found.push(Known { file: place.to_owned(), of: None, said: Err(why) }),
+            Err(why) => found.push(Known::silent(place.to_owned(), why)),
         }
     }
     found
@@ -81,28 +94,30 @@ pub(super) fn all(policy: &Policy, toolstack: ToolstackKind, patience: &Patience
 /// The configurations among files that the policy does not name.
 fn others(
     files: Vec<PathBuf>,
-    seen: &mut BTreeSet<(u64, u64)>,
+    seen: &mut BTreeSet<Identity>,
     toolstack: ToolstackKind,
     patience: &Patience,
 ) -> Vec<Known> {
     let mut found = Vec::new();
     for file in files {
-        match identity(&file, patience) {
-            Ok(Some(identity)) if seen.insert(identity) => {}
+        let identity = match identity(&file, patience) {
+            Ok(Some(identity)) if seen.insert(identity) => Some(identity),
             Ok(_) => continue,
             Err(why) => {
-                found.push(Known { file, of: None, said: Err(format!("it {why}")) });
+                found.push(Known::silent(file, format!("it {why}")));
                 continue;
             }
-        }
+        };
         let said = read(&file, patience).map(|text| {
             let config = DomainConfig::parse(&text, toolstack);
             (may_be_a_domains(&text, &config), config)
         });
         match said {
-            Ok((true, config)) => found.push(Known { file, of: None, said: Ok(config) }),
+            Ok((true, config)) => {
+                found.push(Known { file, identity, of: None, said: Ok(config) });
+            }
             Err(why) if may_be_called_so(&file) => {
-                found.push(Known { file, of: None, said: Err(why) });
+                found.push(Known { file, identity, of: None, said: Err(why) });
             }
             Ok((false, _)) | Err(_) => {}
         }
@@ -134,7 +149,7 @@ fn names(dir: &Path, patience: &Patience) -> Result<Vec<PathBuf>, String> {
 }
 
 /// What a file is, whatever it is called; nothing if it is not there.
-fn identity(file: &Path, patience: &Patience) -> Result<Option<(u64, u64)>, String> {
+pub(super) fn identity(file: &Path, patience: &Patience) -> Result<Option<Identity>, String> {
     let file = file.to_owned();
     patience.ask(move || fs::metadata(file).ok().map(|found| (found.dev(), found.ino())))
 }

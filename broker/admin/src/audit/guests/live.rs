@@ -1,11 +1,13 @@
-//! The disks that running domains have, as xenstore tells of dom0's backends: also those that were
-//! attached by hand, and those of domains whose configurations lie elsewhere.
+//! The disks and devices that running domains have, as xenstore tells: also those that were attached by
+//! hand, and those of domains whose configurations lie elsewhere.
 
 use super::config::Disk;
+use super::files::Whose;
+use crate::acl::Policy;
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::time::Duration;
-use xen_fence_broker::command;
+use xen_fence_broker::target;
+use xen_fence_broker::toolstack::{Listing, Row};
+use xen_fence_broker::xenstore::{self, BACKENDS, Uncovered, XenstoreError};
 
 /// A disk that a backend in dom0 serves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,17 +18,38 @@ pub(super) struct Attached {
     pub(super) disk: Disk,
 }
 
-const BACKENDS: &str = "/local/domain/0/backend";
-const PROGRAMS: [&str; 2] = ["/usr/bin/xenstore-ls", "/usr/sbin/xenstore-ls"];
-const LIMIT: Duration = Duration::from_secs(5);
+/// A device of a living node that the proof of its death does not cover.
+pub(super) struct Beyond {
+    pub(super) whose: Whose,
+    /// The node's domain.
+    pub(super) row: Row,
+    pub(super) device: Uncovered,
+}
 
 /// Asks xenstore. That there are no backends at all is an answer.
-pub(super) fn disks() -> Result<Vec<Attached>, String> {
-    let there = PROGRAMS.iter().find(|path| Path::new(path).is_file());
-    let program = there.or(PROGRAMS.first()).copied().unwrap_or_default();
-    let done = command::run(Path::new(program), &["-f", BACKENDS], LIMIT)
-        .map_err(|error| error.to_string())?;
-    Ok(parse(&done.stdout))
+pub(super) fn disks() -> Result<Vec<Attached>, XenstoreError> {
+    Ok(parse(&xenstore::list(BACKENDS)?))
+}
+
+/// Asks xenstore for the devices of each node that lives. A node that what runs contradicts has no
+/// domain, and is a finding of its own.
+pub(super) fn beyond_the_proof(
+    policy: &Policy,
+    listing: &Listing,
+) -> Result<Vec<Beyond>, XenstoreError> {
+    let mut found = Vec::new();
+    for cluster in &policy.clusters {
+        for node in cluster.nodes() {
+            let rows = target::find(listing, node).into_iter().flatten();
+            for row in rows.map(|sighted| sighted.row).filter(Row::lives) {
+                found.extend(xenstore::uncovered(row.domid)?.into_iter().map(|device| {
+                    let (whose, row) = (Whose::of(cluster, node), row.clone());
+                    Beyond { whose, row, device }
+                }));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Reads lines `…/backend/KIND/DOMID/DEVICE/KEY = "VALUE"`.

@@ -22,13 +22,14 @@ use crate::acl::Policy;
 use crate::audit::Family;
 use disks::Use;
 use files::{Known, Whose};
-use live::Attached;
+use live::{Attached, Beyond};
 use patience::Patience;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use xen_fence_broker::serve;
 use xen_fence_broker::settings::{self, SETTINGS_FILE, Settings, ToolstackKind};
 use xen_fence_broker::toolstack::{Listing, Row};
+use xen_fence_broker::xenstore::XenstoreError;
 
 /// Domains that have two owners, or configurations that claim another's.
 pub(super) const CLAIMS: Family = claims::FAMILY;
@@ -56,7 +57,9 @@ pub(super) struct Guests {
     corpses: Vec<u32>,
     configs: Vec<Known>,
     /// The disks that running domains have, or why that is not known.
-    attached: Result<Vec<Attached>, String>,
+    attached: Result<Vec<Attached>, XenstoreError>,
+    /// Devices of living nodes that the proof does not cover, or why that is not known.
+    beyond: Result<Vec<Beyond>, XenstoreError>,
     uses: Vec<Use>,
 }
 
@@ -68,8 +71,11 @@ impl Guests {
     pub(super) fn see(policy: &Policy) -> Self {
         let settings = settings::load(Path::new(SETTINGS_FILE));
         let toolstack = settings.as_ref().map(Settings::toolstack).unwrap_or_default();
+        let begun = Instant::now();
         let list = || match &settings {
-            Ok(settings) => serve::toolstack(settings).list().map_err(|error| error.to_string()),
+            Ok(settings) => serve::toolstack(settings)
+                .list()
+                .map_err(|error| format!("{error} (after {} ms)", begun.elapsed().as_millis())),
             Err(error) => Err(first_line(&error.to_string())),
         };
         let listing = list();
@@ -80,13 +86,37 @@ impl Guests {
                 corpses.retain(|domid| dying(&later).any(|found| found == *domid));
             }
         }
-        // Where the toolstack is silent, xenstore mostly is as well.
-        let attached = if listing.is_ok() { live::disks() } else { Ok(Vec::new()) };
+        let attached = live::disks();
+        // Where xenstore does not tell of the disks, it is not asked for each node once more.
+        let beyond = match &listing {
+            Ok(listing) if attached.is_ok() => live::beyond_the_proof(policy, listing),
+            Ok(_) | Err(_) => Ok(Vec::new()),
+        };
         let patience = Patience::default();
         let configs = files::all(policy, toolstack, &patience);
-        let mut guests = Self { toolstack, listing, corpses, configs, attached, uses: Vec::new() };
+        let uses = Vec::new();
+        let mut guests = Self { toolstack, listing, corpses, configs, attached, beyond, uses };
         guests.uses = disks::all(policy, &guests, &patience);
         guests
+    }
+
+    /// Why there is no listing, if there is none.
+    pub(super) fn unlisted(&self) -> Option<&str> {
+        self.listing.as_ref().err().map(String::as_str)
+    }
+
+    /// Why xenstored is taken for dead, if it is.
+    pub(super) fn dead_xenstore(&self) -> Option<String> {
+        let silence = self.attached.as_ref().err().filter(|error| error.is_silence())?;
+        // xl asks it for the names that it lists; xend knows them itself.
+        let answers = self.listing.is_ok() && self.toolstack == ToolstackKind::Xl;
+        (!answers).then(|| silence.to_string())
+    }
+
+    /// Why the disks and devices that domains run with are not known, if xenstored lives.
+    fn unseen(&self) -> Option<&XenstoreError> {
+        let unseen = self.attached.as_ref().err().or(self.beyond.as_ref().err());
+        unseen.filter(|_| self.dead_xenstore().is_none())
     }
 
     /// The rows of the listing, none if it is not known.

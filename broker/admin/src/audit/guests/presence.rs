@@ -8,6 +8,7 @@ use crate::audit::{Code, Family, Finding, Scene, Severity};
 use xen_fence_broker::acl::{CLUSTERS_DIR, Node};
 use xen_fence_broker::target::{self, Ambiguous};
 use xen_fence_broker::toolstack::{Listing, Row};
+use xen_fence_broker::xenstore::XenstoreError;
 
 const UNSEEN: Code =
     Code { id: "XF151", severity: Severity::Warning, title: "what runs was not looked at" };
@@ -39,10 +40,10 @@ pub(super) const FAMILY: Family = Family {
 
 fn look(scene: &Scene) -> Vec<Finding> {
     let (policy, guests) = (&scene.policy, scene.guests());
-    // Why nothing is listed, is the host's finding: its settings, its xenstore, its toolstack.
-    let Ok(listing) = &guests.listing else { return Vec::new() };
-    let mut findings: Vec<Finding> =
-        guests.attached.as_ref().err().map(unseen_disks).into_iter().collect();
+    let mut findings: Vec<Finding> = guests.unseen().map(unseen).into_iter().collect();
+    // Why nothing is listed is the host's finding, of this very listing: its settings, its xenstore,
+    // its toolstack.
+    let Ok(listing) = &guests.listing else { return findings };
     let mut known = Vec::new();
     for cluster in &policy.clusters {
         for node in cluster.nodes() {
@@ -90,13 +91,13 @@ fn is_device_model(listing: &Listing, row: &Row) -> bool {
     of.is_some() && listing.rows().iter().any(|other| other.name.as_deref() == of)
 }
 
-fn unseen_disks(why: &String) -> Finding {
+fn unseen(why: &XenstoreError) -> Finding {
     Finding {
         code: &UNSEEN,
         clusters: Vec::new(),
-        about: "the disks of running domains".to_owned(),
+        about: "the disks and devices of running domains".to_owned(),
         evidence: format!(
-            "{why}; which disks they have beside those of their configurations is not known"
+            "{why}; which ones they have beside those of their configurations is not known"
         ),
         mend: "have xenstore answer (`xenstore-ls /local`), then audit again".to_owned(),
     }

@@ -1,7 +1,8 @@
 //! Services of dom0 that start domains of their own accord: they bring back what a fence has killed, or
 //! take for a fault what was meant.
 
-use super::{Guests, owner, quoted};
+use super::patience::Patience;
+use super::{Guests, files, owner, quoted};
 use crate::acl::Policy;
 use crate::audit::{Code, Family, Finding, Scene, Severity};
 use std::fs;
@@ -162,11 +163,13 @@ fn xendomains(policy: &Policy, guests: &Guests, root: &Path) -> Vec<Finding> {
             mend: format!("sed -i 's/^XENDOMAINS_SAVE=.*/XENDOMAINS_SAVE=\"\"/' {file}"),
         });
     }
+    let patience = Patience::default();
     let auto = root.join("etc/xen/auto");
-    for entry in fs::read_dir(auto).into_iter().flatten().flatten() {
-        let (link, file) = (entry.path(), fs::canonicalize(entry.path()).ok());
-        let same = |known: &Path| fs::canonicalize(known).ok() == file && file.is_some();
-        let known = guests.configs.iter().find(|known| same(&known.file));
+    // What does not answer there is told with the configurations.
+    let entries = patience.ask(move || names(&auto)).unwrap_or_default();
+    for link in entries {
+        let Ok(Some(identity)) = files::identity(&link, &patience) else { continue };
+        let known = guests.configs.iter().find(|known| known.identity == Some(identity));
         let Some(whose) = known.and_then(|known| owner(policy, known)) else { continue };
         findings.push(Finding {
             code: &RESTARTS,
@@ -180,6 +183,11 @@ fn xendomains(policy: &Policy, guests: &Guests, root: &Path) -> Vec<Finding> {
         });
     }
     findings
+}
+
+fn names(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).collect()
 }
 
 /// Whether the settings of xendomains name a directory for saved domains.

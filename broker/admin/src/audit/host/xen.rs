@@ -1,10 +1,12 @@
 //! The hypervisor's own tools: do they answer within the time that the broker gives them?
+//!
+//! They are asked once, for both halves of the audit: what one half takes for answered is what the
+//! other goes by.
 
-use super::look::{self, finding};
+use super::look::finding;
 use super::policy;
 use crate::audit::{Code, Family, Finding, Scene, Severity};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
 use xen_fence_broker::serve::toolstack;
 use xen_fence_broker::settings::Settings;
 
@@ -19,39 +21,35 @@ const TOOLSTACK: Code = Code {
 /// xenstore and the toolstack.
 pub(crate) const FAMILY: Family = Family { codes: &[&XENSTORE, &TOOLSTACK], look };
 
-/// The same two places that the broker knows.
-const XENSTORE_LS: [&str; 2] = ["/usr/bin/xenstore-ls", "/usr/sbin/xenstore-ls"];
-
-fn look(_: &Scene) -> Vec<Finding> {
+fn look(scene: &Scene) -> Vec<Finding> {
+    let guests = scene.guests();
     // With xenstored dead every command of xl hangs: it is one fault, not two.
-    if let Some(finding) = xenstore() {
-        return vec![finding];
+    if let Some(why) = guests.dead_xenstore() {
+        return vec![xenstore(&why)];
     }
     // Without settings the broker asks no toolstack, which is the policy's finding.
-    policy::settings().ok().and_then(|settings| lists(&settings)).into_iter().collect()
+    let settings = policy::settings().ok();
+    settings
+        .zip(guests.unlisted())
+        .map(|(settings, why)| unlisted(&settings, why))
+        .into_iter()
+        .collect()
 }
 
-fn xenstore() -> Option<Finding> {
-    let there = XENSTORE_LS.iter().find(|path| Path::new(path).is_file());
-    let program = there.or(XENSTORE_LS.first()).copied().unwrap_or_default();
-    let why = look::run(program, &["-f", "/local/domain/0/backend"]).err()?;
+fn xenstore(why: &str) -> Finding {
     let evidence = format!("{why}: no command of the toolstack works either");
     let mend = "systemctl status xenstored: a xenstored that died cannot be started anew under \
                 running domains, so shut down what still can, and boot this host";
-    Some(finding(&XENSTORE, "xenstore", evidence, mend))
+    finding(&XENSTORE, "xenstore", evidence, mend)
 }
 
-fn lists(settings: &Settings) -> Option<Finding> {
-    let begun = Instant::now();
-    let toolstack = toolstack(settings);
-    let why = toolstack.list().err()?;
-    let evidence = format!("{why} (after {} ms)", begun.elapsed().as_millis());
+fn unlisted(settings: &Settings, why: &str) -> Finding {
     let mend = format!(
         "try {} list -v by hand, as root; where it is another program, name it in \
          /etc/xen-fence/broker.toml",
         program(settings).display()
     );
-    Some(finding(&TOOLSTACK, toolstack.name(), evidence, mend))
+    finding(&TOOLSTACK, toolstack(settings).name(), why, mend)
 }
 
 /// The toolstack's program.

@@ -8,19 +8,29 @@ use std::collections::btree_map::Entry;
 const DEEPEST: usize = 8;
 
 /// Keys of xm's that something hangs on here: Python that mentions one may set it to anything.
-const MATTERS: [&str; 12] = [
+const MATTERS: [&str; 22] = [
     "name",
     "uuid",
     "disk",
     "vif",
+    "vtpm",
     "pci",
-    "usb",
+    "dtdev",
+    "gfx_passthru",
     "vscsi",
+    "usb",
+    "usbdev",
+    "usbctrl",
+    "usbdevice",
+    "p9",
+    "virtio",
+    "pvcalls",
     "device_model",
+    "device_model_stubdomain_override",
     "on_crash",
+    "on_watchdog",
     "on_reboot",
     "on_poweroff",
-    "vtpm",
 ];
 /// Words of Python by which anything may be set without being named.
 const SETS_ANYTHING: [&str; 7] =
