@@ -65,7 +65,7 @@ fn is_ready(wish: &Dump, file: &Path) -> Result<(), String> {
     if file.exists() {
         return Err(format!("{} is there already, from an earlier boot", file.display()));
     }
-    let free = host::free_bytes(directory)?;
+    let free = host::Room::at(directory)?.bytes;
     if free < wish.bytes() {
         return Err(format!(
             "{} has {} MiB free, and a core may take {} (dump_megabytes in broker.toml)",

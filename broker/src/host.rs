@@ -1,7 +1,7 @@
 //! What on this host could hold up, hide or forbid a fence, apart from the hypervisor: looked at by
 //! rehearsals, never by a fence.
 
-use nix::sys::statvfs::statvfs;
+use nix::sys::statvfs::{FsFlags, statvfs};
 use std::fs;
 use std::path::Path;
 use xen_fence_protocol::HostName;
@@ -46,14 +46,32 @@ pub fn takes_a_file(dir: &Path, name: &str) -> Result<(), String> {
     written.map_err(|error| format!("nothing can be written in {}: {error}", dir.display()))
 }
 
-/// How many bytes the file system of this path still takes.
-///
-/// # Errors
-/// A sentence that names the path.
-pub fn free_bytes(path: &Path) -> Result<u64, String> {
-    let found = statvfs(path)
-        .map_err(|errno| format!("{} cannot be looked at: {}", path.display(), errno.desc()))?;
-    Ok(found.blocks_available().saturating_mul(found.fragment_size()))
+/// What the file system of a path still takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Free bytes.
+    pub bytes: u64,
+    /// Free inodes, one for each new file; none where the file system does not count them.
+    pub inodes: Option<u64>,
+    /// Whether it is mounted read-only.
+    pub read_only: bool,
+}
+
+impl Room {
+    /// Looks at the file system of this path.
+    ///
+    /// # Errors
+    /// A sentence that names the path.
+    pub fn at(path: &Path) -> Result<Self, String> {
+        let found = statvfs(path)
+            .map_err(|errno| format!("{} cannot be looked at: {}", path.display(), errno.desc()))?;
+        Ok(Self {
+            bytes: found.blocks_available().saturating_mul(found.fragment_size()),
+            // btrfs makes inodes as it needs them, and says that it has none in all.
+            inodes: (found.files() > 0).then(|| found.files_available()),
+            read_only: found.flags().contains(FsFlags::ST_RDONLY),
+        })
+    }
 }
 
 /// Whether the file system under this path has room for a record.
@@ -61,13 +79,17 @@ pub fn free_bytes(path: &Path) -> Result<u64, String> {
 /// # Errors
 /// A sentence that names the path.
 pub fn has_room(path: &Path) -> Result<(), String> {
-    match statvfs(path) {
-        Ok(found) if found.blocks_available() == 0 => {
-            Err(format!("the file system of {} is full", path.display()))
-        }
-        Ok(_) => Ok(()),
-        Err(errno) => Err(format!("{} cannot be looked at: {}", path.display(), errno.desc())),
+    let (room, dir) = (Room::at(path)?, path.display());
+    if room.read_only {
+        return Err(format!("the file system of {dir} is mounted read-only"));
     }
+    if room.bytes == 0 {
+        return Err(format!("the file system of {dir} is full"));
+    }
+    if room.inodes == Some(0) {
+        return Err(format!("the file system of {dir} has no free inode"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -300,11 +300,23 @@ fn audit_of_names() {
             typed("XF104", "sed -i 's/^passwd:.*/passwd: ldap files/' /etc/nsswitch.conf"),
         ],
     );
-    each(&dom0, &[typed(
-        "XF105",
-        "permit=$(find /lib /usr/lib -name pam_permit.so | head -n 1); cp $permit ${permit%permit.so}sss.so
-         echo 'account required pam_sss.so' >> /etc/pam.d/common-account",
-    )]);
+    each(
+        &dom0,
+        &[
+            told(
+                "XF149",
+                "mkfifo /etc/pam.d/more; echo 'session include more' >> /etc/pam.d/sshd",
+                "rm /etc/pam.d/more; sed -i '$d' /etc/pam.d/sshd",
+            ),
+            typed(
+                "XF105",
+                "permit=$(find /lib /usr/lib -name pam_permit.so | head -n 1)
+                 cp $permit ${permit%permit.so}sss.so; mkdir /srv/pam
+                 echo 'account required pam_sss.so' > /srv/pam/more
+                 echo '@include /srv/pam/more' >> /etc/pam.d/common-account",
+            ),
+        ],
+    );
 }
 
 #[test]
@@ -334,6 +346,27 @@ fn audit_of_programs_and_room() {
                 "XF140",
                 "mount -t tmpfs -o size=1m,mode=700 full /var/lib/xen-fence/journal",
                 "umount /var/lib/xen-fence/journal",
+            ),
+            told(
+                "XF140",
+                "mount -t tmpfs -o nr_inodes=9,mode=700 full /var/lib/xen-fence/journal",
+                "umount /var/lib/xen-fence/journal",
+            ),
+            told(
+                "XF140",
+                "mount -t tmpfs -o ro,mode=700 full /var/lib/xen-fence/journal",
+                "umount /var/lib/xen-fence/journal",
+            ),
+            // It is the machine's, and stays as it is.
+            told(
+                "XF141",
+                "echo 1 > /root/pid_max; mount --bind /root/pid_max /proc/sys/kernel/pid_max",
+                "umount /proc/sys/kernel/pid_max",
+            ),
+            told(
+                "XF149",
+                "echo > /root/loadavg; mount --bind /root/loadavg /proc/loadavg",
+                "umount /proc/loadavg",
             ),
             typed("XF142", "mount -o remount,hidepid=2 /proc"),
             typed("XF143", dumps),

@@ -5,6 +5,7 @@ use super::look::{self, About, finding, quoted};
 use super::sshd;
 use crate::acl::accounts::GROUP;
 use crate::audit::{Code, Family, Finding, Scene, Severity};
+use std::collections::BTreeSet;
 use std::path::Path;
 use xen_fence_broker::host;
 
@@ -39,6 +40,11 @@ pub(crate) const FAMILY: Family =
     Family { codes: &[&OWN_NAME, &INITGROUPS, &SUDOERS, &ACCOUNTS, &PAM], look };
 
 const NSSWITCH: &str = "/etc/nsswitch.conf";
+const PAM_DIR: &str = "/etc/pam.d";
+/// Where PAM looks for a file that /etc/pam.d has not: what the distribution ships.
+const PAM_VENDOR_DIRS: [&str; 2] = ["/usr/lib/pam.d", "/usr/etc/pam.d"];
+/// No stack of PAM includes deeper.
+const DEEPEST: u8 = 8;
 /// Sources that answer from this host alone, also when there is no network.
 const LOCAL: [&str; 6] = ["files", "compat", "db", "systemd", "altfiles", "extrausers"];
 /// Modules of PAM that ask a server.
@@ -151,12 +157,20 @@ fn of_sources(text: &str, accounts: &[String]) -> Vec<Finding> {
     findings
 }
 
-/// A module that asks a server, in the parts of sshd's stack that a login with a key goes through.
-fn of_pam() -> Option<Finding> {
-    let mut found = Vec::new();
-    collect("/etc/pam.d/sshd", None, 0, &mut found);
+/// A module that asks a server, in the parts of sshd's stack that a login with a key goes through; and
+/// what of that stack could not be looked at.
+fn of_pam() -> Vec<Finding> {
+    let mut stack = Stack::default();
+    stack.collect(Path::new(PAM_DIR), Path::new("sshd"), None, 0);
+    let unread = stack.unread.into_iter().map(|(file, why)| {
+        look::unseen(About::AFence, &file, why, "have sshd's stack of PAM whole and readable")
+    });
     // One is enough to wait for.
-    let (place, module) = found.into_iter().next()?;
+    let asking = stack.asking.into_iter().next();
+    asking.map(|(place, module)| asks(place, &module)).into_iter().chain(unread).collect()
+}
+
+fn asks(place: String, module: &str) -> Finding {
     let evidence = format!("{module} asks a server, and a login waits for it");
     let mend = if sshd::has_dedicated() {
         format!("rm {}; {}", sshd::MATCH_FILE, sshd::reload_hosts())
@@ -165,41 +179,72 @@ fn of_pam() -> Option<Finding> {
          Match block away"
             .to_owned()
     };
-    Some(finding(&PAM, place, evidence, mend))
+    finding(&PAM, place, evidence, mend)
 }
 
-/// A key's login runs the account and session modules (pam.conf(5)); `kind` is that of an include.
-fn collect(file: &str, kind: Option<&str>, depth: u8, found: &mut Vec<(String, String)>) {
-    let text = look::text(Path::new(file)).ok().flatten().unwrap_or_default();
-    for (index, line) in text.lines().enumerate() {
-        let words: Vec<&str> =
-            line.split('#').next().unwrap_or_default().split_whitespace().collect();
-        let included = |name: &str| format!("/etc/pam.d/{name}");
-        match words.as_slice() {
-            ["@include", name] if depth < 8 => {
-                collect(&included(name), kind, depth.saturating_add(1), found);
-            }
-            [of, rest @ ..] => {
-                let of = of.trim_start_matches('-');
-                let runs =
-                    matches!(of, "account" | "session") && kind.is_none_or(|kind| kind == of);
-                match rest {
-                    ["include" | "substack", name, ..] if runs && depth < 8 => {
-                        collect(&included(name), Some(of), depth.saturating_add(1), found);
-                    }
-                    _ if runs => {
-                        let asks = |word: &&&str| ASKING.iter().any(|name| word.contains(name));
-                        if let Some(module) = rest.iter().find(asks) {
-                            let number = index.saturating_add(1);
-                            found.push((format!("{file}:{number}"), (*module).to_owned()));
+/// A stack of PAM, as far as a login with a key goes through it.
+#[derive(Debug, Default)]
+struct Stack {
+    /// The lines whose module asks a server, and the modules.
+    asking: Vec<(String, String)>,
+    /// The files that could not be looked at, and why.
+    unread: BTreeSet<(String, String)>,
+}
+
+impl Stack {
+    /// A key's login runs the account and session modules (pam.conf(5)); `kind` is that of an include. A
+    /// name is one of the directory, or a path of its own.
+    fn collect(&mut self, dir: &Path, name: &Path, kind: Option<&str>, depth: u8) {
+        let path = dir.join(name);
+        let file = path.display();
+        let text = match text_of(&path, name) {
+            Ok(_) if depth > DEEPEST => Err(format!("it is included over {DEEPEST} others")),
+            text => text,
+        };
+        let text = text.unwrap_or_else(|why| {
+            self.unread.insert((file.to_string(), why));
+            String::new()
+        });
+        let deeper = depth.saturating_add(1);
+        for (index, line) in text.lines().enumerate() {
+            let line = line.split('#').next().unwrap_or_default();
+            let words: Vec<&str> = line.split_whitespace().collect();
+            match words.as_slice() {
+                ["@include", name, ..] => self.collect(dir, Path::new(name), kind, deeper),
+                [of, rest @ ..] => {
+                    let of = of.trim_start_matches('-');
+                    let runs =
+                        matches!(of, "account" | "session") && kind.is_none_or(|kind| kind == of);
+                    match rest {
+                        ["include" | "substack", name, ..] if runs => {
+                            self.collect(dir, Path::new(name), Some(of), deeper);
                         }
+                        _ if runs => {
+                            let asks = |word: &&&str| ASKING.iter().any(|name| word.contains(name));
+                            if let Some(module) = rest.iter().find(asks) {
+                                let number = index.saturating_add(1);
+                                self.asking
+                                    .push((format!("{file}:{number}"), (*module).to_owned()));
+                            }
+                        }
+                        _ => {}
                     }
-                    _ => {}
                 }
+                [] => {}
             }
-            [] => {}
         }
     }
+}
+
+/// The text of a file of PAM: without all of them a login fails.
+fn text_of(path: &Path, name: &Path) -> Result<String, String> {
+    let shipped = PAM_VENDOR_DIRS.iter().map(|dir| Path::new(dir).join(name));
+    for place in std::iter::once(path.to_owned()).chain(shipped) {
+        if let Some(text) = look::text(&place)? {
+            return Ok(text);
+        }
+    }
+    Err(format!("{} is not there", path.display()))
 }
 
 #[cfg(test)]
@@ -222,5 +267,38 @@ mod tests {
         assert_eq!(codes("sudoers: files sss\n"), ["XF103"]);
         assert_eq!(codes("passwd: sss files\n"), ["XF104"]);
         assert_eq!(line("a: b\n#c: d\nc : e [x] f # g\n", "c").unwrap().sources, ["e", "f"]);
+    }
+
+    #[test]
+    fn what_of_a_stack_cannot_be_read_is_no_empty_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).unwrap();
+        let elsewhere = dir.path().join("elsewhere").display().to_string();
+        put("elsewhere", "account required pam_sss.so\n");
+        put("common", "-session optional pam_krb5.so\naccount required pam_ldap.so\n");
+        let look = |text: &str| {
+            put("sshd", text);
+            let mut stack = Stack::default();
+            stack.collect(dir.path(), Path::new("sshd"), None, 0);
+            let name = |place: &str| place.rsplit('/').next().unwrap().to_owned();
+            let asking: Vec<_> = stack.asking.iter().map(|(place, _)| name(place)).collect();
+            let unread: Vec<_> = stack.unread.iter().map(|(file, _)| name(file)).collect();
+            (asking.join(" "), unread.join(" "))
+        };
+        for (text, asking, unread) in [
+            ("auth required pam_sss.so\naccount required pam_unix.so # pam_sss\n", "", ""),
+            ("session include common\n", "common:1", ""),
+            (&format!("@include {elsewhere}\n"), "elsewhere:1", ""),
+            (
+                "account include no-such-file\naccount required pam_sss.so\n",
+                "sshd:2",
+                "no-such-file",
+            ),
+            ("auth include no-such-file\n", "", ""),
+            ("@include .\n", "", "."),
+            ("@include sshd\n", "", "sshd"),
+        ] {
+            assert_eq!(look(text), (asking.to_owned(), unread.to_owned()), "{text}");
+        }
     }
 }

@@ -6,15 +6,16 @@ use super::{policy, sshd};
 use crate::audit::{Code, Family, Finding, Scene, Severity};
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-use xen_fence_broker::host::free_bytes;
+use xen_fence_broker::host::Room;
 use xen_fence_broker::journal::JOURNAL_DIR;
 use xen_fence_broker::settings::Dump;
 
 const DISK: Code =
-    Code { id: "XF140", severity: Severity::Warning, title: "a file system is full" };
+    Code { id: "XF140", severity: Severity::Warning, title: "a file system is full or read-only" };
 const PROCESSES: Code =
     Code { id: "XF141", severity: Severity::Serious, title: "the table of processes is full" };
 const HIDEPID: Code =
@@ -30,6 +31,8 @@ pub(crate) const FAMILY: Family =
 const WRITTEN: [&str; 4] = [JOURNAL_DIR, "/run", "/var/log", "/etc"];
 /// Less than this is full before the next file of the journal is.
 const LEAST_FREE: u64 = 16 << 20;
+/// A fence makes a handful of files.
+const LEAST_INODES: u64 = 64;
 
 fn look_at(_: &Scene) -> Vec<Finding> {
     let mut findings = match look::in_time("the file systems", full) {
@@ -39,12 +42,16 @@ fn look_at(_: &Scene) -> Vec<Finding> {
             vec![look::unseen(About::AFence, "the file systems", why, mend)]
         }
     };
-    findings.extend(processes());
+    let proc_answers = "see with `mount | grep /proc` what is mounted there";
+    let open = |what: &str, why: String| look::unseen(About::AFence, what, why, proc_answers);
+    findings.extend(processes().unwrap_or_else(|why| Some(open("processes", why))));
     // Only the sshd for fencing asks who is idle.
-    findings.extend(hidepid().filter(|_| sshd::has_dedicated()));
+    if sshd::has_dedicated() {
+        findings.extend(hidepid().unwrap_or_else(|why| Some(open("/proc", why))));
+    }
     if let Some(dump) = policy::settings().ok().as_ref().and_then(|settings| settings.dump()) {
         let dump = dump.clone();
-        match look::in_time("the directory for cores", move || cores(&dump)) {
+        match look::in_time("the directory for cores", move || cores(&dump)).flatten() {
             Ok(found) => findings.extend(found),
             Err(why) => findings.push(look::unseen(
                 About::AFence,
@@ -59,48 +66,81 @@ fn look_at(_: &Scene) -> Vec<Finding> {
 
 fn full() -> Vec<Finding> {
     let mut seen = BTreeSet::new();
-    WRITTEN
-        .iter()
-        .map(Path::new)
-        .filter(|dir| fs::metadata(dir).is_ok_and(|found| seen.insert(found.dev())))
-        .filter_map(|dir| {
-            let free = match free_bytes(dir) {
-                Ok(free) if free >= LEAST_FREE => return None,
-                Ok(free) => free,
-                Err(why) => {
-                    return Some(look::unseen(About::AFence, "the file systems", why, "findmnt"));
-                }
-            };
-            let evidence = format!("its file system has {} KiB free", free >> 10);
-            let mend = format!(
-                "see what takes the room, and take it away: du -xh {} | sort -h | tail",
-                dir.display()
-            );
-            Some(finding(&DISK, dir.display(), evidence, mend))
-        })
-        .collect()
+    let mut findings = Vec::new();
+    for dir in WRITTEN.map(Path::new) {
+        let found = match fs::metadata(dir) {
+            // What is not there is made with the first record, or by who installs.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            found => {
+                found.map_err(|error| format!("{} cannot be looked at: {error}", dir.display()))
+            }
+        };
+        match found.and_then(|found| Ok((found.dev(), Room::at(dir)?))) {
+            // A part of a file system can be mounted once more, read-only.
+            Ok((device, room)) if seen.insert((device, room.read_only)) => {
+                findings.extend(lacking(dir, room));
+            }
+            Ok(_) => {}
+            Err(why) => {
+                findings.push(look::unseen(About::AFence, "the file systems", why, "findmnt"));
+            }
+        }
+    }
+    findings
 }
 
-fn processes() -> Option<Finding> {
-    let number = |path: &str| look::text(Path::new(path)).ok()??.trim().parse::<u64>().ok();
-    let load = look::text(Path::new("/proc/loadavg")).ok()??;
-    let most = [number("/proc/sys/kernel/pid_max"), number("/proc/sys/kernel/threads-max")];
-    table_is_full(&load, most.into_iter().flatten().min()?)
+/// What a file system lacks for what is written there.
+fn lacking(dir: &Path, room: Room) -> Option<Finding> {
+    let dir = dir.display();
+    let (evidence, mend) = match room {
+        Room { read_only: true, .. } => (
+            "its file system is mounted read-only".to_owned(),
+            format!("`findmnt -T {dir}` names it, and dmesg says why: mount it writable again"),
+        ),
+        Room { bytes, .. } if bytes < LEAST_FREE => (
+            format!("its file system has {} KiB free", bytes >> 10),
+            format!("see what takes the room, and take it away: du -xh {dir} | sort -h | tail"),
+        ),
+        Room { inodes: Some(inodes), .. } if inodes < LEAST_INODES => (
+            format!("its file system has {inodes} inodes free, one for each new file"),
+            format!("see what takes them, and take it away: du -x --inodes {dir} | sort -n | tail"),
+        ),
+        Room { .. } => return None,
+    };
+    Some(finding(&DISK, dir, evidence, mend))
+}
+
+/// A file of /proc, which is always there.
+fn proc(path: &str) -> Result<String, String> {
+    look::text(Path::new(path))?.ok_or_else(|| format!("{path} is not there"))
+}
+
+fn processes() -> Result<Option<Finding>, String> {
+    let number = |path: &str| {
+        let text = proc(path)?;
+        text.trim().parse::<u64>().map_err(|_| format!("{path} says {:?}", text.trim()))
+    };
+    let load = proc("/proc/loadavg")?;
+    let most = number("/proc/sys/kernel/pid_max")?.min(number("/proc/sys/kernel/threads-max")?);
+    table_is_full(&load, most)
 }
 
 /// The fourth field of /proc/loadavg is `RUNNING/ALL`, in threads (proc(5)).
-fn table_is_full(load: &str, most: u64) -> Option<Finding> {
-    let now: u64 = load.split_whitespace().nth(3)?.split_once('/')?.1.parse().ok()?;
-    (now.saturating_mul(10) >= most.saturating_mul(9)).then(|| {
+fn table_is_full(load: &str, most: u64) -> Result<Option<Finding>, String> {
+    let all = load.split_whitespace().nth(3).and_then(|field| field.split_once('/'));
+    let now: u64 = all
+        .and_then(|(_, all)| all.parse().ok())
+        .ok_or_else(|| format!("/proc/loadavg says {:?}", load.trim()))?;
+    Ok((now.saturating_mul(10) >= most.saturating_mul(9)).then(|| {
         let evidence = format!("{now} of {most} are taken: no login and no broker may start");
         let mend = "see who has them: ps -eLo user= | sort | uniq -c | sort -n | tail";
         finding(&PROCESSES, "processes", evidence, mend)
-    })
+    }))
 }
 
-fn hidepid() -> Option<Finding> {
-    let mounts = look::text(Path::new("/proc/self/mounts")).ok()??;
-    let value = hidden(&mounts)?;
+fn hidepid() -> Result<Option<Finding>, String> {
+    let mounts = proc("/proc/self/mounts")?;
+    let Some(value) = hidden(&mounts)? else { return Ok(None) };
     let evidence = format!(
         "/proc is mounted with hidepid={value}: where an account has its 64 logins, none of them \
          can be found that does nothing, and its next one waits in vain"
@@ -112,23 +152,24 @@ fn hidepid() -> Option<Finding> {
     } else {
         now.to_owned()
     };
-    Some(finding(&HIDEPID, "/proc", evidence, mend))
+    Ok(Some(finding(&HIDEPID, "/proc", evidence, mend)))
 }
 
 /// How /proc hides processes, if it does (proc(5)).
-fn hidden(mounts: &str) -> Option<&str> {
+fn hidden(mounts: &str) -> Result<Option<&str>, String> {
     let of_proc = |line: &&str| line.split(' ').nth(1) == Some("/proc");
-    let options = mounts.lines().rfind(of_proc)?.split(' ').nth(3)?;
-    let value = options.split(',').find_map(|option| option.strip_prefix("hidepid="))?;
-    (!matches!(value, "0" | "off")).then_some(value)
+    let options = mounts.lines().rfind(of_proc).and_then(|line| line.split(' ').nth(3));
+    let options = options.ok_or("/proc/self/mounts does not tell how /proc is mounted")?;
+    let value = options.split(',').find_map(|option| option.strip_prefix("hidepid="));
+    Ok(value.filter(|value| !matches!(*value, "0" | "off")))
 }
 
-fn cores(dump: &Dump) -> Option<Finding> {
+fn cores(dump: &Dump) -> Result<Option<Finding>, String> {
     // A directory that is not there is made with the first core.
-    let there = dump.directory.ancestors().find(|dir| dir.is_dir())?;
-    let free = free_bytes(there).ok()?;
+    let there = dump.directory.ancestors().find(|dir| dir.is_dir());
+    let free = Room::at(there.unwrap_or(&dump.directory))?.bytes;
     if free >= dump.bytes() {
-        return None;
+        return Ok(None);
     }
     let cores = oldest_first(&dump.directory);
     let sum: u64 = cores.iter().map(|(_, size, _)| size).sum();
@@ -156,7 +197,7 @@ fn cores(dump: &Dump) -> Option<Finding> {
     } else {
         format!("rm {}", paths.join(" "))
     };
-    Some(finding(&DUMPS, dump.directory.display(), evidence, mend))
+    Ok(Some(finding(&DUMPS, dump.directory.display(), evidence, mend)))
 }
 
 fn oldest_first(dir: &Path) -> Vec<(SystemTime, u64, PathBuf)> {
@@ -178,19 +219,34 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_file_system_lacks_room_for_bytes_or_files_or_takes_neither() {
+        let room = Room { bytes: LEAST_FREE, inodes: Some(LEAST_INODES), read_only: false };
+        let lacks = |room| lacking(Path::new("/run"), room).map(|finding| finding.evidence);
+        assert_eq!(lacks(room), None);
+        assert_eq!(lacks(Room { inodes: None, ..room }), None, "not all count them");
+        for (room, word) in [
+            (Room { bytes: LEAST_FREE - 1, ..room }, "16383 KiB"),
+            (Room { inodes: Some(LEAST_INODES - 1), ..room }, "63 inodes"),
+            (Room { read_only: true, ..room }, "read-only"),
+        ] {
+            assert!(lacks(room).unwrap().contains(word), "{word}");
+        }
+    }
+
+    #[test]
     fn a_table_is_full_before_the_last_place_is_taken() {
         let load = |threads: u64| format!("0.10 0.20 0.30 3/{threads} 4711\n");
-        assert!(table_is_full(&load(899), 1000).is_none());
-        assert!(table_is_full(&load(900), 1000).is_some());
-        assert!(table_is_full("", 1000).is_none());
+        assert_eq!(table_is_full(&load(899), 1000), Ok(None));
+        assert!(table_is_full(&load(900), 1000).unwrap().is_some());
+        assert!(table_is_full("", 1000).is_err(), "what does not tell is no room");
     }
 
     #[test]
     fn what_proc_hides_is_read_from_its_last_mount() {
         let mount = |options: &str| format!("proc /proc proc rw,{options} 0 0\n");
-        assert_eq!(hidden(&mount("relatime")), None);
-        assert_eq!(hidden(&mount("hidepid=invisible")), Some("invisible"));
-        assert_eq!(hidden(&(mount("hidepid=2") + &mount("hidepid=off"))), None);
-        assert_eq!(hidden("tmpfs /tmp tmpfs hidepid=2 0 0\n"), None);
+        assert_eq!(hidden(&mount("relatime")), Ok(None));
+        assert_eq!(hidden(&mount("hidepid=invisible")), Ok(Some("invisible")));
+        assert_eq!(hidden(&(mount("hidepid=2") + &mount("hidepid=off"))), Ok(None));
+        assert!(hidden("tmpfs /tmp tmpfs hidepid=2 0 0\n").is_err());
     }
 }
