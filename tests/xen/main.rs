@@ -1,6 +1,7 @@
 //! The installed product on the real hypervisor: through sshd and sudo, judged by what the guests'
 //! disk and Xen itself say. `tests/xen-lab suite` runs it.
 
+mod audit;
 mod backends;
 mod comebacks;
 mod faults;
