@@ -248,6 +248,9 @@ fn the_hosts_own_sshd_is_the_other_way() {
     let dom0 = programs_alone(three_nodes().hosts_sshd());
     let config = "/etc/ssh/sshd_config";
     let includes = dom0.file(config);
+    // Beside a block that sshd tells nothing without: -T wants to be told the port.
+    let another = "Match LocalPort 2200\n  X11Forwarding no\n";
+    dom0.write("/etc/ssh/sshd_config.d/zz-another.conf", another, 0o644);
     dom0.write(config, includes.replace("Include", "#Include"), 0o644);
     dom0.start_sshd(Sshd::Host).unwrap();
     let way = ["--yes", "--sshd", "match"];

@@ -61,8 +61,7 @@ pub(super) fn accepts(way: Way) -> Result<(), Fault> {
 
 /// Whether sshd will look for the account's keys where they are, by its effective settings.
 pub(super) fn lets(way: Way, cluster: &str) -> Result<(), Fault> {
-    let who = format!("user=fence-{cluster},host=node,addr=127.0.0.1");
-    let told = run(&["-T", "-C", &who, "-f", config(way)])?;
+    let told = settings(way, &format!("fence-{cluster}"))?;
     let has = |wanted: &str| told.lines().any(|line| line.starts_with(wanted));
     let account = format!("fence-{cluster}");
     for (key, ours) in [("allowgroups", GROUP), ("allowusers", account.as_str())] {
@@ -95,9 +94,16 @@ pub(super) fn lets(way: Way, cluster: &str) -> Result<(), Fault> {
     })
 }
 
+/// sshd's effective settings for a login. Where a Match block is by something that is not told, sshd tells
+/// nothing at all.
+fn settings(way: Way, user: &str) -> Result<String, Fault> {
+    let login = format!("user={user},host=node,addr=127.0.0.1,laddr=127.0.0.1,lport=22");
+    run(&["-T", "-C", &login, "-f", config(way)])
+}
+
 /// Where it listens and what its key is, by its effective settings.
 pub(super) fn door(way: Way) -> Result<Door, Fault> {
-    let told = run(&["-T", "-f", config(way)])?;
+    let told = settings(way, "root")?;
     let all = |key: &str| -> Vec<&str> {
         let of_key = |line| Some(str::strip_prefix(line, key)?.strip_prefix(' ')?.trim());
         told.lines().filter_map(of_key).collect()
