@@ -154,6 +154,24 @@ fn t99_a_destroy_that_hangs_and_leaves_the_domain_alive_is_a_failure() {
     assert_eq!(*world.destroyed.borrow(), [5]);
 }
 
+/// Where the host has no process to give for a moment.
+#[test]
+fn a_destroy_that_could_not_be_started_is_tried_again() {
+    let world = World::running().on_destroy(|world, domid| {
+        if world.destroyed.borrow().len() > 1 {
+            world.remove(domid);
+            return Ok(());
+        }
+        let source = std::io::Error::from_raw_os_error(nix::libc::EAGAIN);
+        Err(ToolstackError::Command(CommandError::Start {
+            line: "xl destroy 5".to_owned(),
+            source,
+        }))
+    });
+    assert_eq!(fence(&world).0, Ok(How::Killed));
+    assert_eq!(*world.destroyed.borrow(), [5, 5]);
+}
+
 #[test]
 fn t44_a_second_destroy_at_the_same_time_changes_nothing() {
     let world = World::running().on_destroy(|world, domid| {

@@ -153,14 +153,14 @@ fn powered_on_by_another(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) 
         begins = starts.begun(node, &work.host).is_ok_and(|begun| !begun.is_empty());
         if !waits && !begins {
             let now = work.state().recall();
-            if now.fence_of(node.name()).is_some_and(|last| last.started_ms.is_some()) {
-                let node = node.name().clone();
-                case.session.say(Body::Started { node, how: StartedHow::Running });
-            } else {
-                let why = "the request that was to power it on has not".to_owned();
-                start::left_off(case, node, Some(why));
-            }
-            return;
+            let last = now.fence_of(node.name()).filter(|last| last.started_ms.is_some());
+            return match last {
+                Some(last) => was_powered_on(case, work, node, last),
+                None => {
+                    let why = "the request that was to power it on has not".to_owned();
+                    start::left_off(case, node, Some(why));
+                }
+            };
         }
         if case.session.has_left() {
             return;
