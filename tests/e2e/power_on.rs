@@ -176,6 +176,25 @@ fn a_create_that_waits_is_called_off(dom0: &Dom0) {
     dom0.fault(&["clear"]);
 }
 
+/// A systemd that could not be asked for a while has let an end go by: how long the node has run nobody
+/// knows then, and no later reset may be content with it.
+fn a_systemd_that_is_silent_for_a_while(dom0: &Dom0) {
+    let _ = ask(dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    let control = "/usr/bin/systemctl";
+    let _ = dom0.on(&["cp", control, "/usr/bin/real-systemctl"]).exits(0);
+    let silent = "#!/bin/sh\n[ ! -e /run/silent ] || { touch /run/asked; exit 1; }\nexec real-systemctl \"$@\"\n";
+    dom0.write(control, silent, 0o755);
+    dom0.write("/run/silent", "", 0o644);
+    let on = dom0.in_node("alpha", "node1").spawn(&["xen-fence", "on", "node2"]);
+    settle(|| dom0.has("/run/asked"));
+    let _ = dom0.on(&["rm", "/run/silent"]).exits(0);
+    let _ = on.wait().exits(0).saying("node2 runs on xen1 already");
+    // One that always answers has seen it start.
+    let _ = ask(dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    let _ = ask(dom0, "alpha", "node1", &["on", "node2"]).exits(0).saying("node2 started by xen1");
+    let _ = dom0.on(&["mv", "/usr/bin/real-systemctl", control]).exits(0);
+}
+
 #[test]
 fn without_systemd() {
     if !may_raise_limits() {
@@ -198,6 +217,7 @@ fn with_systemd() {
     assert!(groups.contains("/xen-fence-start-alpha.node2-"), "{groups}");
     a_create_that_is_killed(&dom0);
     a_create_that_waits_is_called_off(&dom0);
+    a_systemd_that_is_silent_for_a_while(&dom0);
     // One that does not answer keeps nobody from starting.
     let run = "/usr/bin/systemd-run";
     let _ = dom0.on(&["cp", run, "/usr/bin/real-systemd-run"]).exits(0);
