@@ -34,8 +34,8 @@ fn start_script(node: &str) -> String {
     )
 }
 
-/// Both nodes are online, and know how to fence each other. None where Pacemaker is not here.
-fn cluster(case: &str) -> Option<Dom0> {
+/// Both nodes are online, and nobody knows yet how to fence. None where Pacemaker is not here.
+pub(crate) fn cluster_that_cannot_fence(case: &str) -> Option<Dom0> {
     if ["/usr/sbin/corosync", "/usr/sbin/pacemakerd"].iter().any(|path| !Path::new(path).exists()) {
         skipped(case, "there is no cluster here (packages pacemaker, corosync)");
         return None;
@@ -56,6 +56,12 @@ fn cluster(case: &str) -> Option<Dom0> {
     assert!(within(Duration::from_secs(90), online), "{}", log(&dom0, "node1"));
     let enabled = ["crm_attribute", "-t", "crm_config", "-n", "stonith-enabled", "-v", "true"];
     let _ = pcmk(&dom0, "node1", &enabled).exits(0);
+    Some(dom0)
+}
+
+/// Both nodes are online, and know how to fence each other. None where Pacemaker is not here.
+fn cluster(case: &str) -> Option<Dom0> {
+    let dom0 = cluster_that_cannot_fence(case)?;
     for resource in [
         "<primitive id=\"xen\" class=\"stonith\" type=\"fence_xen\"><instance_attributes id=\"a\">\
          <nvpair id=\"b\" name=\"dom0\" value=\"fence-alpha@xen1:2422\"/></instance_attributes></primitive>",
@@ -71,7 +77,7 @@ fn cluster(case: &str) -> Option<Dom0> {
 }
 
 /// A command beside the daemons of a node.
-fn pcmk(dom0: &Dom0, node: &str, words: &[&str]) -> Output {
+pub(crate) fn pcmk(dom0: &Dom0, node: &str, words: &[&str]) -> Output {
     let processes = dom0.processes_of("alpha", node);
     let daemon = processes.iter().find(|process| process.name.starts_with("corosync"));
     let pid = daemon.map_or_else(|| "1".to_owned(), |process| process.pid.to_string());
@@ -85,7 +91,7 @@ fn log(dom0: &Dom0, node: &str) -> String {
 }
 
 /// Where a resource runs, as a node sees it.
-fn runs_on(dom0: &Dom0, node: &str, resource: &str) -> Option<String> {
+pub(crate) fn runs_on(dom0: &Dom0, node: &str, resource: &str) -> Option<String> {
     let seen = pcmk(dom0, node, &["crm_mon", "-1"]).stdout;
     let row = seen.lines().find(|line| line.contains(&format!("* {resource}\t")))?;
     row.split("Started ").nth(1).map(|node| node.trim().to_owned())

@@ -27,6 +27,7 @@ mod kill;
 mod log;
 mod networks;
 mod pacemaker_door;
+mod pcs_and_crm;
 mod power_on;
 mod quickstart;
 mod reach;
