@@ -37,11 +37,12 @@ pub trait Witness {
     /// Every row of the node is dying or gone: the node can no longer ask for anything, and the
     /// cluster's lock is not needed any more.
     fn harmless(&mut self);
-    /// The fence has to kill what has come since, and wants the lock back.
+    /// A domain is about to be destroyed: the one that was seen at `go`, at once; or, later, one that a
+    /// destroy has left alive, or that has come since. For the latter the lock has to be had again.
     ///
     /// # Errors
-    /// A sentence that says why it may not.
-    fn kills_again(&mut self) -> Result<(), String>;
+    /// A sentence that says why it may not be.
+    fn may_destroy(&mut self) -> Result<(), String>;
     /// A step of it has ended; the sentence says what was seen in it.
     fn passed(&mut self, step: &'static str, evidence: &str);
     /// It takes its time; the sentence says what it waits for.
@@ -94,7 +95,7 @@ impl Host<'_> {
 struct Pursuit<'a> {
     host: &'a Host<'a>,
     node: &'a Node,
-    /// How often each domid was destroyed, and when last.
+    /// How often each domid was destroyed, and when that was last tried.
     killed: BTreeMap<u32, (u32, Moment)>,
     /// The domids whose destroy did not end.
     hung: Vec<u32>,
@@ -120,11 +121,8 @@ impl Pursuit<'_> {
             let held_by = match &sight {
                 Ok(seen) => {
                     self.note_new_writers(seen)?;
-                    if harmless && seen.lives() {
-                        self.witness.kills_again().map_err(|why| self.lives_again(seen, &why))?;
-                        harmless = false;
-                    }
                     if self.kill_what_lives(seen)? {
+                        harmless = false;
                         sight = self.host.look(self.node);
                         continue;
                     }
@@ -176,10 +174,11 @@ impl Pursuit<'_> {
         let mut destroyed = false;
         let now = self.host.clock.now();
         for Sighted { row, kind } in sight.rows.iter().filter(|sighted| sighted.row.lives()) {
-            let (times, last) = self.killed.get(&row.domid).copied().unwrap_or((0, now));
-            if times > 0 && now.since(last) < BEFORE_AGAIN {
+            let before = self.killed.get(&row.domid).copied();
+            if before.is_some_and(|(_, last)| now.since(last) < BEFORE_AGAIN) {
                 continue;
             }
+            let times = before.map_or(0, |(times, _)| times);
             if self.hung.contains(&row.domid) {
                 let text = format!(
                     "the destroy of domain {} did not end within {} s, and {} lives on",
@@ -198,19 +197,27 @@ impl Pursuit<'_> {
                 );
                 return Err(NotFenced::because(Failure::Alive, text));
             }
+            self.witness.may_destroy().map_err(|why| self.left_alone(row.domid, &why))?;
             // Its word is not believed, either way: a destroy can fail after the kill, or succeed
             // without one. The next look decides. Only one that hangs is not tried again.
             let answer = self.host.toolstack.destroy(row.domid);
             let said =
                 answer.as_ref().map_or_else(ToString::to_string, |()| "ended well".to_owned());
             self.witness.passed("destroyed", &format!("destroy of domain {}: {said}", row.domid));
-            if let Err(ToolstackError::Command(CommandError::TimedOut { .. })) = answer {
-                self.hung.push(row.domid);
-            }
-            self.killed.insert(row.domid, (times.saturating_add(1), self.host.clock.now()));
-            self.killed_node |= *kind == Kind::Node && row.name.is_some();
-            self.killed_shell |= *kind == Kind::Shell;
             destroyed = true;
+            let ran = match answer {
+                // The host has no process to give, which may mend.
+                Err(ToolstackError::Command(CommandError::Start { .. })) => false,
+                Err(ToolstackError::Command(CommandError::TimedOut { .. })) => {
+                    self.hung.push(row.domid);
+                    true
+                }
+                Ok(()) | Err(_) => true,
+            };
+            let times = times.saturating_add(u32::from(ran));
+            self.killed.insert(row.domid, (times, self.host.clock.now()));
+            self.killed_node |= ran && *kind == Kind::Node && row.name.is_some();
+            self.killed_shell |= ran && *kind == Kind::Shell;
         }
         Ok(destroyed)
     }
@@ -256,15 +263,21 @@ impl Pursuit<'_> {
         Ok(self.host.living_writer(&self.writers))
     }
 
-    /// The end of a fence whose node has come back and may not be killed again.
-    fn lives_again(&self, sight: &Sight, why: &str) -> NotFenced {
-        let living = sight.rows.iter().find(|sighted| sighted.row.lives());
-        let domid = living.map(|sighted| sighted.row.domid).unwrap_or_default();
+    /// The end of a fence whose node lives and may not be destroyed any more.
+    fn left_alone(&self, domid: u32, why: &str) -> NotFenced {
         let node = self.node.name();
-        let text = format!(
-            "{node} was killed, and lives again as domain {domid}, which is left alone: {why}"
-        );
+        let lives = match (self.killed.contains_key(&domid), self.has_destroyed()) {
+            (true, _) => "lives on",
+            (false, true) => "was killed, and lives again",
+            (false, false) => "was off, and lives again",
+        };
+        let text = format!("{node} {lives} as domain {domid}, which is left alone: {why}");
         NotFenced::because(Failure::Alive, text)
+    }
+
+    /// Whether a destroy of anything of the node has run.
+    fn has_destroyed(&self) -> bool {
+        self.killed.values().any(|(times, _)| *times > 0)
     }
 
     /// What its death is told from.
@@ -282,7 +295,7 @@ impl Pursuit<'_> {
         if self.killed_shell && !self.killed_node {
             return Ok(How::Shell);
         }
-        if !self.killed.is_empty() {
+        if self.has_destroyed() {
             return Ok(How::Killed);
         }
         if self.host.toolstack.restarts_by_itself() {

@@ -94,7 +94,8 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     dump_core(case, work, node, &sight);
     let planned = powers_on.then(|| super::start::plan(case, work, node)).flatten();
     case.recorder.passed("aimed", &aim);
-    let mut scene = Scene { case, work, restraint: &restraint, lock: Some(lock), intended };
+    let (lock, go_is_fresh) = (Some(lock), true);
+    let mut scene = Scene { case, work, restraint: &restraint, lock, go_is_fresh, intended };
     let ended = work.host.fence(&work.grant, node, sight, &mut scene);
     let intended = scene.intended;
     drop(scene);

@@ -94,6 +94,8 @@ pub(super) struct Scene<'s, 'a, 'fd> {
     pub(super) restraint: &'s Restraint,
     /// The cluster's lock.
     pub(super) lock: Option<Lock>,
+    /// Whether nothing was destroyed since it was looked for whatever forbids it.
+    pub(super) go_is_fresh: bool,
     /// Whether the intent is written.
     pub(super) intended: bool,
 }
@@ -101,16 +103,23 @@ pub(super) struct Scene<'s, 'a, 'fd> {
 impl Witness for Scene<'_, '_, '_> {
     fn harmless(&mut self) {
         self.lock = None;
+        self.go_is_fresh = false;
     }
 
-    fn kills_again(&mut self) -> Result<(), String> {
+    fn may_destroy(&mut self) -> Result<(), String> {
+        if std::mem::take(&mut self.go_is_fresh) {
+            return Ok(());
+        }
         let clock = self.work.host.clock;
         // The agent has given up by then, and its go stands for nothing that lives now.
         let too_old = self.case.asked_at.after(AGENT_DEADLINE);
-        // Most who hold it do so for seconds.
-        let deadline = clock.now().after(WAIT_IN_ALL.saturating_mul(2)).min(too_old);
-        let taken = Lock::take(&self.work.lock_path(), clock, deadline, || false);
-        self.lock = taken.map_err(|error| format!("the cluster's lock cannot be had: {error}"))?;
+        if self.lock.is_none() {
+            // Most who hold it do so for seconds.
+            let deadline = clock.now().after(WAIT_IN_ALL.saturating_mul(2)).min(too_old);
+            let taken = Lock::take(&self.work.lock_path(), clock, deadline, || false);
+            self.lock =
+                taken.map_err(|error| format!("the cluster's lock cannot be had: {error}"))?;
+        }
         if clock.now() >= too_old {
             let age = AGENT_DEADLINE.as_secs();
             return Err(format!("the request is more than {age} s old; ask again"));
