@@ -1,7 +1,8 @@
 //! What a domain's configuration file says of itself, as far as plain assignments say it.
 //!
-//! xl's syntax is its own (xl.cfg(5)), xm's is Python. Only lines of the form `key = "value"` and
-//! the strings of `disk = [...]` are read here; everything else is "cannot tell", never a guess.
+//! xl's syntax is its own (xl.cfg(5), libxlu_cfg_l.l), xm's is Python. Only what both read alike is read
+//! here: statements of the form `key = "value"`, and the strings of `disk = [...]`. Everything else that sets
+//! one of these is "cannot tell", never a guess.
 
 use crate::acl::Node;
 use crate::bounded;
@@ -12,12 +13,12 @@ use std::path::{Path, PathBuf};
 /// No configuration of a domain is larger, in bytes.
 const CAP: u64 = 256 * 1024;
 
-/// The assignments that matter here.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct DomainConfig {
+/// The assignments that matter here; nothing where it cannot be told what they come to.
+#[derive(Debug, PartialEq, Eq)]
+struct DomainConfig {
     name: Option<String>,
     uuid: Option<String>,
-    disks: Vec<PathBuf>,
+    disks: Option<Vec<PathBuf>>,
 }
 
 /// Why a node may not be powered on from its configuration.
@@ -111,12 +112,13 @@ pub fn whose(file: &Path, node: &Node) -> Option<bool> {
     config.name.map(|name| name == node.domain().as_str())
 }
 
-/// The disks that the node's configuration names; nothing if there is none that can be read.
+/// The disks that the node's configuration names; nothing if there is none that can be read, or it
+/// cannot be told.
 #[must_use]
 pub fn disks(node: &Node) -> Option<Vec<PathBuf>> {
     let file = node.config()?;
     let text = bounded::look(file, |file| secure_file::read(file, CAP))?.ok()?;
-    Some(DomainConfig::parse(&text).disks)
+    DomainConfig::parse(&text).disks
 }
 
 fn check(
@@ -136,64 +138,143 @@ fn check(
 
 impl DomainConfig {
     fn parse(text: &str) -> Self {
-        let mut config = Self::default();
-        let mut in_disks = false;
-        for line in text.lines() {
-            // A line that begins with white space may belong to anything in xm's Python, and goes
-            // on with a list in xl's syntax.
-            let assignment = line.split_once('=').filter(|_| !line.starts_with([' ', '\t']));
-            match assignment.map(|(key, value)| (key.trim(), value.trim())) {
-                Some(("name", value)) => config.name = only_string(value),
-                Some(("uuid", value)) => config.uuid = only_string(value),
-                Some(("disk", _)) => in_disks = true,
-                Some(_) | None => {}
-            }
-            if in_disks {
-                config.disks.extend(strings(line).iter().filter_map(|disk| disk_path(disk)));
-                in_disks = !line.contains(']');
+        let mut config = Self { name: None, uuid: None, disks: Some(Vec::new()) };
+        let Some(statements) = statements(text) else {
+            return Self { disks: None, ..config };
+        };
+        for Statement { indented, text } in statements {
+            // Such a line counts in xl's syntax, and may or may not in xm's Python.
+            let plain = !indented;
+            let Some((key, value)) = text.split_once('=') else { continue };
+            let (key, value) = (key.trim(), value.trim());
+            match key.strip_suffix('+').map_or((key, false), |key| (key.trim_end(), true)) {
+                ("name", adds) => config.name = only_string(value).filter(|_| plain && !adds),
+                ("uuid", adds) => config.uuid = only_string(value).filter(|_| plain && !adds),
+                ("disk", adds) => {
+                    let before = if adds { config.disks } else { Some(Vec::new()) };
+                    let named = only_strings(value).and_then(|disks| paths(&disks));
+                    config.disks = before
+                        .zip(named.filter(|_| plain))
+                        .map(|(before, named)| before.into_iter().chain(named).collect());
+                }
+                _ => {}
             }
         }
         config
     }
 }
 
-/// The value of `"…"` or `'…'`, with nothing behind it but a comment or a semicolon.
+struct Statement {
+    /// Whether its line begins with white space.
+    indented: bool,
+    text: String,
+}
+
+/// The statements of a text, without comments: each ends at a semicolon or with its line, unless a bracket
+/// is open. Nothing if a string or a bracket has no end.
+fn statements(text: &str) -> Option<Vec<Statement>> {
+    let (mut all, mut one) = (Vec::new(), String::new());
+    let (mut begins, mut indented) = (true, false);
+    let (mut depth, mut quote, mut comment, mut escaped) = (0_u32, None, false, false);
+    for c in text.chars().chain(['\n']) {
+        comment &= c != '\n';
+        if comment {
+            continue;
+        }
+        if let Some(end) = quote {
+            if c == '\n' {
+                return None;
+            }
+            if c == end && !escaped {
+                quote = None;
+            }
+            escaped = c == '\\' && !escaped;
+            one.push(c);
+            continue;
+        }
+        if std::mem::take(&mut begins) {
+            indented = matches!(c, ' ' | '\t');
+        }
+        match c {
+            '"' | '\'' => quote = Some(c),
+            '[' | '(' | '{' => depth = depth.saturating_add(1),
+            ']' | ')' | '}' => depth = depth.checked_sub(1)?,
+            '#' => {
+                comment = true;
+                continue;
+            }
+            '\n' | ';' if depth == 0 => {
+                all.push(Statement { indented, text: std::mem::take(&mut one) });
+                begins = c == '\n';
+                continue;
+            }
+            _ => {}
+        }
+        one.push(c);
+    }
+    (depth == 0).then_some(all)
+}
+
+/// The value of `"…"` or `'…'`, with nothing else.
 fn only_string(value: &str) -> Option<String> {
     let quote = value.chars().next().filter(|first| matches!(first, '"' | '\''))?;
-    let (inside, behind) = value.get(1..)?.split_once(quote)?;
-    let behind = behind.trim().trim_start_matches(';').trim_start();
-    let plain = !inside.contains('\\') && (behind.is_empty() || behind.starts_with('#'));
-    plain.then(|| inside.to_owned())
+    let inside = value.strip_prefix(quote)?.strip_suffix(quote)?;
+    (!inside.contains(['\\', quote])).then(|| inside.to_owned())
 }
 
-/// The quoted strings of a line.
-fn strings(line: &str) -> Vec<&str> {
-    line.split(['"', '\'']).skip(1).step_by(2).collect()
+/// The strings of `["…", '…']`, with nothing else in it.
+fn only_strings(list: &str) -> Option<Vec<String>> {
+    let mut rest = list.strip_prefix('[')?.strip_suffix(']')?.trim();
+    let mut strings = Vec::new();
+    while let Some(quote) = rest.chars().next() {
+        let (inside, behind) = rest.strip_prefix(['"', '\''])?.split_once(quote)?;
+        let behind = behind.trim_start();
+        if inside.contains('\\') || !(behind.is_empty() || behind.starts_with(',')) {
+            return None;
+        }
+        strings.push(inside.to_owned());
+        rest = behind.strip_prefix(',').unwrap_or(behind).trim_start();
+    }
+    Some(strings)
 }
 
-/// The absolute path in a disk's specification, such as `phy:/dev/vg/x,xvda,w` or
-/// `format=raw, target=/srv/x.img` (xl-disk-configuration(5)).
-fn disk_path(specification: &str) -> Option<PathBuf> {
-    specification
-        .split(',')
-        .find_map(|field| field.find('/').and_then(|at| field.get(at..)))
-        .map(|path| PathBuf::from(path.trim()))
+/// The absolute path of each disk, from specifications such as `phy:/dev/vg/x,xvda,w` or
+/// `format=raw, target=/srv/x.img` (xl-disk-configuration(5)). An empty drive has none; nothing if
+/// another has none.
+fn paths(specifications: &[String]) -> Option<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for disk in specifications {
+        let path = disk.split(',').find_map(|field| field.find('/').and_then(|at| field.get(at..)));
+        match path {
+            Some(path) => paths.push(PathBuf::from(path.trim())),
+            None if disk.contains("cdrom") => {}
+            None => return None,
+        }
+    }
+    Some(paths)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn disks(text: &str) -> Option<Vec<PathBuf>> {
+        DomainConfig::parse(text).disks
+    }
+
     #[test]
     fn plain_assignments_are_read() {
         let config = DomainConfig::parse(
             "# name = \"no\"\nname = \"alpha-node2\" # the second\nuuid='7F95'\n\
-             disk = [ 'phy:/dev/vg/root,xvda,w',\n  \"format=raw, vdev=xvdb, target=/srv/x.img\" ]\n\
-             kernel = \"/boot/vmlinuz\"\n",
+             disk = [ 'phy:/dev/vg/root,xvda,w', # ]\n  \"format=raw, vdev=xvdb, target=/srv/x.img\",\n\
+             ',hdc:cdrom,r' ]\nkernel = \"/boot/vmlinuz\"\n",
         );
         assert_eq!(config.name.as_deref(), Some("alpha-node2"));
         assert_eq!(config.uuid.as_deref(), Some("7F95"));
-        assert_eq!(config.disks, [PathBuf::from("/dev/vg/root"), PathBuf::from("/srv/x.img")]);
+        let disks = ["/dev/vg/root", "/srv/x.img"].map(PathBuf::from);
+        assert_eq!(config.disks.as_deref(), Some(&disks[..]));
+        assert_eq!(DomainConfig::parse("name=\"x\";").name.as_deref(), Some("x"));
+        assert_eq!(DomainConfig::parse("memory = 1; name = 'x'").name.as_deref(), Some("x"));
     }
 
     #[test]
@@ -204,17 +285,48 @@ mod tests {
             "name = \"a\\x41\"",
             "  name = \"indented\"",
             "name = \"open",
+            "name = 'a'\nextra = \"open",
+            "name = 'a'\nvif = [ 'open'",
+            "name = 'a'\n]",
+            "name += 'a'",
             "names = \"x\"",
             "name",
         ] {
             assert_eq!(DomainConfig::parse(text).name, None, "{text}");
         }
-        assert_eq!(DomainConfig::parse("name=\"x\";").name.as_deref(), Some("x"));
     }
 
     #[test]
     fn the_last_assignment_counts_as_in_xl() {
-        assert_eq!(DomainConfig::parse("name='a'\nname='b'\n").name.as_deref(), Some("b"));
-        assert_eq!(DomainConfig::parse("name='a'\nname=f()\n").name, None);
+        let name = |text| DomainConfig::parse(text).name;
+        assert_eq!(name("name='a'\nname='b'\n").as_deref(), Some("b"));
+        for behind in ["name=f()", " name = 'b'", "memory = 1; name = f()", " a = 1; name = 'b'"] {
+            let text = format!("name='a'\n{behind}\n");
+            assert_eq!(DomainConfig::parse(&text).name, None, "{behind}");
+        }
+        assert_eq!(name("name = '#; ]' ; # name = 'c'").as_deref(), Some("#; ]"));
+    }
+
+    /// What the broker does not know of a disk it has to doubt.
+    #[test]
+    fn either_all_disks_are_known_or_none() {
+        let all = ["/a", "/b"].map(PathBuf::from);
+        assert_eq!(disks("disk = ['phy:/a,xvda,w']\ndisk += ['/b,raw,xvdb']").unwrap(), all);
+        assert_eq!(
+            disks("disk = ['/c,,xvda']\ndisk = ['/a,,xvda', '/b]/../b,,xvdb' ]").unwrap()[0],
+            all[0]
+        );
+        assert_eq!(disks("memory = 1").unwrap(), Vec::<PathBuf>::new());
+        for text in [
+            "disk = [ 'drbd:res0,xvda,w' ]",
+            "disk = [ 'phy:/dev/' + volume ]",
+            "disk = [ 'phy:/a,xvda,w' ] + more",
+            "disk = disks()",
+            "disk = [ 'phy:/a,xvda,w' ]\n disk += [ 'phy:/b,xvdb,w' ]",
+            "disk = [ 'phy:/a,xvda,w' ]\ndisk += more",
+            "disk = [ 'phy:/a,xvda,w' ]\nextra = \"open",
+        ] {
+            assert_eq!(disks(text), None, "{text}");
+        }
     }
 }

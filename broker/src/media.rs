@@ -58,9 +58,10 @@ impl Disks {
         domids: &[u32],
         living: &[u32],
     ) -> Self {
-        let is_served = |(domid, _): &(u32, PathBuf)| domids.contains(domid);
+        let is_served =
+            |(domid, _): &(u32, PathBuf)| domids.contains(domid) && living.contains(domid);
         let mut disks = Self { own: Vec::new(), others: Vec::new(), complete: true };
-        // Of a domain that is there xenstore tells all, of one that is gone nothing.
+        // Of a domain that lives xenstore tells all, of one that goes ever less.
         disks.complete = served
             .as_ref()
             .is_some_and(|served| configured.is_some() || served.iter().any(is_served));
