@@ -20,7 +20,6 @@ const MOST: usize = 1000;
 
 /// What is remembered of one node's resets, in this boot.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Resets {
     boot: String,
     /// The node, as the policy spelled it.

@@ -43,6 +43,9 @@ pub trait Witness {
     /// # Errors
     /// A sentence that says why it may not be.
     fn may_destroy(&mut self) -> Result<(), String>;
+    /// These processes write for the node, all that were seen so far: whoever fences it after this one
+    /// has failed has to wait for them, too.
+    fn writes(&mut self, writers: &[Process]);
     /// A step of it has ended; the sentence says what was seen in it.
     fn passed(&mut self, step: &'static str, evidence: &str);
     /// It takes its time; the sentence says what it waits for.
@@ -61,7 +64,8 @@ const WORDS: usize = 50;
 const WORTH_A_WORD: Duration = Duration::from_secs(1);
 
 impl Host<'_> {
-    /// Kills the grant's node, which `sight` has just shown, and proves its death.
+    /// Kills the grant's node, which `sight` has just shown, and proves its death. `writers` are those that
+    /// an earlier fence has seen without an end.
     ///
     /// # Errors
     /// [`NotFenced`] with what stands against the proof when its time is up, or as soon as it is
@@ -71,6 +75,7 @@ impl Host<'_> {
         grant: &Grant,
         node: &Node,
         sight: Sight,
+        writers: Vec<Process>,
         witness: &mut dyn Witness,
     ) -> Result<How, NotFenced> {
         debug_assert!(
@@ -83,7 +88,7 @@ impl Host<'_> {
             hung: Vec::new(),
             killed_node: false,
             killed_shell: false,
-            writers: Vec::new(),
+            writers,
             noted: Vec::new(),
             witness,
         };
@@ -130,7 +135,7 @@ impl Pursuit<'_> {
                         self.witness.harmless();
                         harmless = true;
                     }
-                    match self.what_stands_against(seen)? {
+                    match self.what_stands_against(seen) {
                         None => {
                             let evidence = self.evidence(seen);
                             self.witness.passed("proven", &evidence);
@@ -238,29 +243,29 @@ impl Pursuit<'_> {
             NotFenced::because(Failure::Internal, Blind::Processes(error).to_string())
         })?;
         self.noted.extend(domids);
-        for writer in found {
-            if !self.writers.contains(&writer) {
-                self.writers.push(writer);
-            }
-        }
+        self.add_writers(&found);
         Ok(())
     }
 
+    fn add_writers(&mut self, found: &[Process]) {
+        let known = self.writers.len();
+        let new: Vec<Process> =
+            found.iter().filter(|writer| !self.writers.contains(writer)).cloned().collect();
+        self.writers.extend(new);
+        if self.writers.len() > known {
+            self.witness.writes(&self.writers);
+        }
+    }
+
     /// The first thing that keeps this sight from being a proof.
-    fn what_stands_against(&mut self, sight: &Sight) -> Result<Option<String>, NotFenced> {
+    fn what_stands_against(&mut self, sight: &Sight) -> Option<String> {
         let living = sight.rows.iter().find(|sighted| sighted.row.lives());
         if let Some(Sighted { row, .. }) = living {
-            return Ok(Some(format!("domain {} still lives", row.domid)));
-        }
-        let obstacle = sight.obstacle().or_else(|| self.host.living_writer(&self.writers));
-        if obstacle.is_some() {
-            return Ok(obstacle);
+            return Some(format!("domain {} still lives", row.domid));
         }
         // A life that came and went between two looks has shown no row, but its writers have its name.
-        if let Err(blind) = self.note_writers(sight) {
-            return Ok(Some(blind.told));
-        }
-        Ok(self.host.living_writer(&self.writers))
+        self.add_writers(&sight.writers);
+        sight.obstacle().or_else(|| self.host.living_writer(&self.writers))
     }
 
     /// The end of a fence whose node lives and may not be destroyed any more.

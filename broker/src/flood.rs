@@ -22,7 +22,6 @@ const KINDS: usize = 64;
 
 /// What makes two records the same but for their time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Kind {
     /// What it is about.
     pub event: Event,
@@ -61,7 +60,6 @@ pub struct Flood {
 }
 
 #[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Saved {
     boot: String,
     counters: Vec<Counter>,
@@ -69,7 +67,6 @@ struct Saved {
 
 /// One kind's window.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Counter {
     kind: Kind,
     opened_ms: u64,

@@ -35,7 +35,6 @@ pub enum OnFence {
 
 /// A node that is held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Held {
     /// The node, as the policy spelled it.
     pub node: String,

@@ -10,6 +10,7 @@ use crate::clock::Moment;
 use crate::domain_config;
 use crate::media::Disks;
 use entry::{Entry, directory, entries, exists};
+use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -19,7 +20,7 @@ use std::time::Duration;
 mod entry;
 
 /// One process, told apart from a later one with the same number by its start.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// Its number.
     pub pid: i32,

@@ -29,6 +29,8 @@ pub struct Sight {
     pub rows: Vec<Sighted>,
     /// The xl processes that may bring it back.
     pub restarters: Vec<Process>,
+    /// The processes that may write for it although no row of it is left.
+    pub writers: Vec<Process>,
 }
 
 /// Why a look at the host shows nothing that can be relied on.
@@ -64,12 +66,13 @@ impl Sight {
         self.rows.iter().any(|sighted| sighted.row.lives() && sighted.kind != Kind::SetAside)
     }
 
-    /// What the sight says of the node to somebody who only asks. A corpse may still write and a
-    /// monitor may bring the node back, so neither of them is off.
+    /// What the sight says of the node to somebody who only asks. A corpse or a device model may still
+    /// write and a monitor may bring the node back, so none of them is off.
     #[must_use]
     pub fn power(&self, host: &Host<'_>) -> Power {
         let proves_absence = self.rows.is_empty() && !host.toolstack.restarts_by_itself();
-        match (self.runs(), proves_absence && self.restarters.is_empty()) {
+        let stays_off = self.restarters.is_empty() && self.writers.is_empty();
+        match (self.runs(), proves_absence && stays_off) {
             (true, _) => Power::On,
             (false, true) => Power::Off,
             (false, false) => Power::Unknown,
@@ -107,12 +110,16 @@ impl Sight {
                 sighted.row.domid
             )
         });
-        corpse.or(kept).or_else(|| {
-            self.restarters
-                .first()
-                .map(|xl| format!("{} (pid {}) still runs and may bring it back", xl.what, xl.pid))
-        })
+        let comes = self.restarters.first();
+        let comes = comes
+            .map(|xl| format!("{} (pid {}) still runs and may bring it back", xl.what, xl.pid));
+        corpse.or(kept).or(comes).or_else(|| self.writers.first().map(writes_on))
     }
+}
+
+/// What is said of a writer that is left of a node.
+fn writes_on(writer: &Process) -> String {
+    format!("its {} (pid {}) still runs", writer.what, writer.pid)
 }
 
 fn corpse(domid: u32) -> String {
@@ -148,7 +155,7 @@ impl Host<'_> {
     #[must_use]
     pub fn living_writer(&self, writers: &[Process]) -> Option<String> {
         let writer = writers.iter().find(|writer| self.processes.lives(writer));
-        writer.map(|writer| format!("its {} (pid {}) still runs", writer.what, writer.pid))
+        writer.map(writes_on)
     }
 
     /// Looks at the host once: a full listing, and the processes that may bring the node back.
@@ -172,10 +179,18 @@ impl Host<'_> {
             nodes.iter().map(|node| self.processes.restarters(node)).collect::<Result<_, _>>()?;
         let listing = self.toolstack.list()?;
         let sight = |(node, restarters)| {
-            let rows = target::find(&listing, node)?;
-            Ok(Sight { at, listing: listing.clone(), rows, restarters })
+            let rows = match target::find(&listing, node) {
+                Ok(rows) => rows,
+                Err(ambiguous) => return Ok(Err(ambiguous)),
+            };
+            let mut sight =
+                Sight { at, listing: listing.clone(), rows, restarters, writers: Vec::new() };
+            if sight.rows.is_empty() {
+                sight.writers = self.processes.writers(node, &[], &sight.living())?;
+            }
+            Ok(Ok(sight))
         };
-        Ok(nodes.iter().zip(restarters).map(sight).collect())
+        nodes.iter().zip(restarters).map(sight).collect()
     }
 }
 
@@ -191,7 +206,8 @@ mod tests {
         let rows =
             vec![row(0, RowState::Living), row(4, RowState::Living), row(7, RowState::Dying)];
         let listing = Listing::of_rows(rows).unwrap();
-        let (at, rows, restarters) = (Moment::since_boot(Duration::ZERO), Vec::new(), Vec::new());
-        assert_eq!(Sight { at, listing, rows, restarters }.living(), [0, 4]);
+        let (at, rows) = (Moment::since_boot(Duration::ZERO), Vec::new());
+        let (restarters, writers) = (Vec::new(), Vec::new());
+        assert_eq!(Sight { at, listing, rows, restarters, writers }.living(), [0, 4]);
     }
 }

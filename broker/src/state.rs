@@ -2,7 +2,8 @@
 //!
 //! Promises 4 and 5 rest on it: a retry reads the first attempt's outcome, a request for a node
 //! whose death is being proven joins that proof, and a node that was fenced after its connection
-//! was accepted shoots nobody. A damaged file counts as empty. No fence waits for it.
+//! was accepted shoots nobody. A damaged file counts as empty; what another version has written beside
+//! the rest is passed over. No fence waits for it.
 
 use crate::clock::{Clock, boot_id};
 use crate::lock::Lock;
@@ -36,7 +37,6 @@ pub enum Phase {
 
 /// The last fence of a node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Fence {
     /// The request's id.
     pub request: String,
@@ -64,6 +64,9 @@ pub struct Fence {
     /// The callers that were answered with it.
     #[serde(default)]
     pub answered: Vec<String>,
+    /// The processes that were seen to write for the node, as long as its death is not proven.
+    #[serde(default)]
+    pub writers: Vec<Process>,
     /// The broker's process number.
     pub pid: i32,
     /// The broker's start, in the kernel's ticks.
@@ -72,7 +75,6 @@ pub struct Fence {
 
 /// The file of one cluster.
 #[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Saved {
     boot: String,
     fences: BTreeMap<String, Fence>,
@@ -136,6 +138,9 @@ impl Fence {
     /// This fence as the next of the node, after the one that was the last until now.
     fn after(mut self, last: Option<&Self>) -> Self {
         let Some(last) = last else { return self };
+        if self.phase != Phase::Fenced {
+            self.writers.clone_from(&last.writers);
+        }
         self.before.clone_from(&last.before);
         if last.phase == Phase::Fenced {
             self.before.retain(|id| *id != last.request);
@@ -189,6 +194,21 @@ impl State {
             let fence = fence.after(fences.get(&node.lower()));
             fences.insert(node.lower(), fence);
         })
+    }
+
+    /// Remembers which processes write for the node, if its last fence is by this request: they have to be
+    /// waited for, whoever proves its death.
+    ///
+    /// # Errors
+    /// A sentence that names the file.
+    pub fn has_writers(
+        &self,
+        node: &NodeName,
+        request: RequestId,
+        writers: &[Process],
+        clock: &dyn Clock,
+    ) -> Result<(), String> {
+        self.change_that_of(request, node, clock, |fence| fence.writers = writers.to_vec())
     }
 
     /// Remembers that the node runs again after its last fence, if that was by this request, and when
@@ -295,11 +315,15 @@ impl State {
         let Some(_guard) = guard.map_err(cannot)? else {
             return Err(format!("{} is kept by another broker", self.path.display()));
         };
-        let mut saved = read(&self.path).unwrap_or_default();
+        let (mut saved, damage) = match read(&self.path) {
+            Ok(saved) => (saved, None),
+            Err(damage) => (Saved::default(), Some(damage)),
+        };
         saved.boot = boot_id();
         change(&mut saved.fences);
         let text = serde_json::to_vec(&saved).map_err(|error| cannot(error.into()))?;
-        whole_file::replace(&self.path, &text).map_err(cannot)
+        whole_file::replace(&self.path, &text).map_err(cannot)?;
+        damage.map_or(Ok(()), |damage| Err(format!("{damage}; it was written anew")))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A hypervisor that does what has been seen on real hosts: `fenced` is never said before it is so.
 
-use crate::{Dom0, Shared, ask, counts, recorded, settle, stands_still, two_clusters};
+use crate::{BROKER, Dom0, Shared, ask, counts, recorded, settle, stands_still, two_clusters};
 use std::time::Duration;
 use xen_fence_tests::throwaway::Running;
 
@@ -221,6 +221,47 @@ fn a_disk_server_that_outlives_its_domain() {
         let _ = asker.wait().exits(0);
         stands_still(&dom0, "alpha", "node2");
     }
+}
+
+/// Root has killed the node, and what served its disk writes on: it is not off, and not started.
+#[test]
+fn no_power_on_beside_a_disk_server() {
+    for backend in ["qdisk", "tap"] {
+        let dom0 = two_clusters().disk_through(backend, "alpha", "node2").raise().unwrap();
+        dom0.fault(&["fault", "outlive-writes", "alpha-node2"]);
+        let _ = dom0.on(&["xl", "destroy", "alpha-node2"]).exits(0);
+        assert!(!row_stands(&dom0));
+        for action in ["status", "on"] {
+            let output = ask(&dom0, "alpha", "node1", &[action, "node2"]).exits(1);
+            let _ = output.saying("still runs");
+        }
+        assert_eq!(dom0.domid("alpha", "node2"), None, "{backend}: created beside what writes");
+        dom0.fault(&["release-writes", "alpha-node2"]);
+        settle(|| ask(&dom0, "alpha", "node1", &["status", "node2"]).says("node2 off"));
+        let _ = ask(&dom0, "alpha", "node1", &["on", "node2"]).exits(0);
+    }
+}
+
+/// Which tapdisk was the node's, nobody tells any more: its configuration names another disk, and its domain
+/// is gone. The broker that has seen it run is killed; the next one waits for it all the same.
+#[test]
+fn a_disk_server_that_only_a_killed_broker_has_seen() {
+    let dom0 = two_clusters().disk_through("tap", "alpha", "node2").raise().unwrap();
+    let config = dom0.node("alpha", "node2").config();
+    let _ = dom0.sh("cp -r /srv/disks /srv/others").exits(0);
+    dom0.write(&config, dom0.file(&config).replace("/srv/disks/", "/srv/others/"), 0o644);
+    dom0.fault(&["fault", "outlive-writes", "alpha-node2"]);
+    let mut asker = start(&dom0, &["off", "node2"]);
+    settle(|| !row_stands(&dom0));
+    let state = "/run/xen-fence/alpha.state";
+    assert!(dom0.file(state).contains("tapdisk"), "{}", dom0.file(state));
+    let _ = dom0.on(&["pkill", "-KILL", "-x", BROKER]).exits(0);
+    std::thread::sleep(Duration::from_secs(3));
+    assert!(asker.is_running(), "a tapdisk lives, and fenced was said\n{}", asker.wait());
+    let _ = ask(&dom0, "alpha", "node1", &["status", "node2"]).exits(1).saying("tapdisk");
+    dom0.fault(&["release-writes", "alpha-node2"]);
+    let _ = asker.wait().exits(0);
+    stands_still(&dom0, "alpha", "node2");
 }
 
 #[test]

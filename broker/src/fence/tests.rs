@@ -5,7 +5,9 @@ mod world;
 
 use super::*;
 use crate::target::tests::{UUID, node, row};
-use world::{MS, Scene, World, failed, fence, fence_before, grant, hang, not_started, process};
+use world::{
+    MS, Scene, World, failed, fence, fence_after, fence_before, grant, hang, not_started, process,
+};
 use xen_fence_protocol::Power;
 
 #[test]
@@ -198,6 +200,30 @@ fn a_device_model_that_outlives_its_domain_keeps_the_proof_open() {
     assert_eq!(scene.words.len(), 1);
 }
 
+/// The disk of a tapdisk that was attached while the node ran is named nowhere once its domain is gone.
+#[test]
+fn whoever_fences_after_a_fence_that_failed_waits_for_the_same_writers() {
+    let world = World::with(vec![]);
+    world.writers.borrow_mut().push(process("tapdisk"));
+    world.unseen.set(true);
+    world.later(MS(8_000), |world| world.writers.borrow_mut().clear());
+    let (ended, took, _) = fence_after(&world, Scene::default(), vec![process("tapdisk")]);
+    assert_eq!(ended, Ok(How::Absent));
+    assert!(took >= 8_000, "{took}");
+}
+
+#[test]
+fn who_writes_is_told_before_the_kill() {
+    let world = World::running().on_destroy(|world, domid| {
+        world.remove(domid);
+        world.later(MS(3_000), |world| world.writers.borrow_mut().clear());
+        Ok(())
+    });
+    world.writers.borrow_mut().push(process("tapdisk"));
+    let scene = fence(&world).2;
+    assert_eq!(scene.writes, [process("tapdisk")]);
+}
+
 #[test]
 fn a_node_that_is_off_already_is_proven_so() {
     let world = World::with(vec![]);
@@ -279,7 +305,7 @@ fn a_stranger_with_the_nodes_uuid_ends_the_proof() {
     });
     let host = Host { toolstack: &world, processes: &world, clock: &world };
     let sight = host.look(&node()).unwrap();
-    let ended = host.fence(&grant(), &node(), sight, &mut Scene::default());
+    let ended = host.fence(&grant(), &node(), sight, Vec::new(), &mut Scene::default());
     assert_eq!(ended.unwrap_err().failure, Failure::Ambiguous);
     assert_eq!(*world.destroyed.borrow(), [5]);
 }
@@ -365,6 +391,14 @@ fn only_what_can_neither_write_nor_come_back_is_off() {
     let corpse = || row(5, "", UUID, true);
     let (living, arriving) =
         (row(6, "alpha-node2", UUID, false), row(7, "alpha-node2--incoming", UUID, false));
+    let world = World::with(vec![]);
+    let looked = || {
+        let host = Host { toolstack: &world, processes: &world, clock: &world };
+        host.look(&node()).map(|sight| (sight.power(&host), sight.obstacle())).unwrap()
+    };
+    assert_eq!(looked(), (Power::Off, None));
+    world.writers.borrow_mut().push(process("tapdisk"));
+    assert_eq!(looked(), (Power::Unknown, Some("its tapdisk (pid 4242) still runs".to_owned())));
     for (rows, restarter, by_itself, expected) in [
         (vec![], false, false, Power::Off),
         (vec![], true, false, Power::Unknown),

@@ -27,7 +27,9 @@ pub(super) fn give(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), End> 
         };
         if power == Power::Unknown {
             let why = match sight {
-                Ok(sight) => sight.obstacle().unwrap_or_else(|| "it is about to start".to_owned()),
+                Ok(sight) => {
+                    work.obstacle(node, &sight).unwrap_or_else(|| "it is about to start".to_owned())
+                }
                 Err(ambiguous) => ambiguous.told(),
             };
             case.note(Note::Progress, &format!("{} is neither on nor off: {why}", node.name()));

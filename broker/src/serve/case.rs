@@ -10,7 +10,7 @@ use crate::identity::{Identity, Unproven};
 use crate::journal::Event;
 use crate::names::{Caller, ClusterName};
 use crate::power_on::Starts;
-use crate::processes::ProcFs;
+use crate::processes::{ProcFs, Process};
 use crate::recorder::Recorder;
 use crate::session::Session;
 use crate::settings::{Dump, Settings, SettingsError};
@@ -197,6 +197,18 @@ impl<'a> Work<'a> {
         self.starts().has_plan_for(node, self.host.processes)
     }
 
+    /// The processes that an earlier fence of the node has seen write for it, and not end.
+    pub(super) fn writers_of_before(&self, node: &Node) -> Vec<Process> {
+        let before = self.state().recall();
+        before.fence_of(node.name()).map_or_else(Vec::new, |last| last.writers.clone())
+    }
+
+    /// What stands against taking the node for off, besides a domain that lives.
+    pub(super) fn obstacle(&self, node: &Node, sight: &Sight) -> Option<String> {
+        let writes = || self.host.living_writer(&self.writers_of_before(node));
+        sight.obstacle().or_else(writes)
+    }
+
     /// What a sight says of a node. One that is about to be powered on is not off, nor one that was
     /// when the look began: its domain may have come too late for the listing.
     pub(super) fn power(&self, node: &Node, sight: &Sight, was_starting: bool) -> Power {
@@ -205,6 +217,8 @@ impl<'a> Work<'a> {
         let comes = || {
             was_starting
                 || self.is_starting(node)
+                || self.starts().has_orphan_for(node, &self.host).unwrap_or(true)
+                || self.obstacle(node, sight).is_some()
                 || started(&self.state().recall()).is_some_and(|at| at >= sight.at.millis())
         };
         if power == Power::Off && comes() { Power::Unknown } else { power }

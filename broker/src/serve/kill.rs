@@ -90,13 +90,14 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
         intended = true;
     }
     let aim = sight.evidence();
+    let writers = work.writers_of_before(node);
     remember(case, work, node, Phase::Killing, (powers_on, false));
     dump_core(case, work, node, &sight);
     let planned = powers_on.then(|| super::start::plan(case, work, node)).flatten();
     case.recorder.passed("aimed", &aim);
     let (lock, go_is_fresh) = (Some(lock), true);
     let mut scene = Scene { case, work, restraint: &restraint, lock, go_is_fresh, intended };
-    let ended = work.host.fence(&work.grant, node, sight, &mut scene);
+    let ended = work.host.fence(&work.grant, node, sight, writers, &mut scene);
     let intended = scene.intended;
     drop(scene);
     if let Err(not) = &ended {
@@ -282,6 +283,7 @@ fn remember(
         joined: Vec::new(),
         before: Vec::new(),
         answered: if phase == Phase::Fenced { vec![work.caller()] } else { Vec::new() },
+        writers: Vec::new(),
         pid,
         started: start_of(pid).unwrap_or(0),
     };

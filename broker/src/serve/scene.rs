@@ -10,7 +10,7 @@ use crate::fence::Witness;
 use crate::journal::Event;
 use crate::lock::Lock;
 use crate::names::Caller;
-use crate::processes::connection_accepted;
+use crate::processes::{Process, connection_accepted};
 use crate::session::Heard;
 use crate::sight::Sight;
 use crate::standoff::Then;
@@ -138,6 +138,18 @@ impl Witness for Scene<'_, '_, '_> {
             self.intended = true;
         }
         Ok(())
+    }
+
+    fn writes(&mut self, writers: &[Process]) {
+        let (state, clock) = (self.work.state(), self.work.host.clock);
+        let lost = self
+            .work
+            .target()
+            .map(|node| state.has_writers(node.name(), self.work.id, writers, clock).err());
+        if let Ok(Some(lost)) = lost {
+            let text = format!("{lost}; another fence may not know who wrote for it");
+            self.case.note(Note::State, &text);
+        }
     }
 
     fn passed(&mut self, step: &'static str, evidence: &str) {

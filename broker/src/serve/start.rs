@@ -27,7 +27,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
         restraint.allows_start(work)?;
         // Nothing is created beside a corpse: its last write may still be on the way.
         domain_config::fit(node).map_err(|unfit| cannot_start(&unfit.to_string()))?;
-        if let Some(obstacle) = sight.obstacle() {
+        if let Some(obstacle) = work.obstacle(node, &sight) {
             return Err(cannot_start(&obstacle));
         }
     }
@@ -50,6 +50,8 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     kill::leave_session(case);
     case.record(Event::Intent, Severe::Notice, POWERING_ON, &work.basis());
     restraint::lift_brake(case, work, node);
+    // What a broker that was killed has asked systemd for would begin beside this one.
+    let _begun = work.starts().call_off(node, &work.host).map_err(|why| cannot_start(&why))?;
     // Planned before the lock is let go: an `off` that holds it next calls this off.
     let planned = work.starts().plan(node, work.id).map_err(|why| cannot_start(&why))?;
     drop(lock);
@@ -165,7 +167,7 @@ fn start(work: &Work<'_>, node: &Node, planned: &Planned) -> Result<StartedHow, 
         return Ok(StartedHow::Running);
     }
     // Looked at again here, because a domain can die between ready and go.
-    if let Some(obstacle) = sight.obstacle() {
+    if let Some(obstacle) = work.obstacle(node, &sight) {
         return Err(obstacle);
     }
     let power_on = PowerOn {

@@ -16,6 +16,7 @@ pub(crate) fn fence(request: &str) -> Fence {
         joined: Vec::new(),
         before: Vec::new(),
         answered: Vec::new(),
+        writers: Vec::new(),
         pid: 1,
         started: 2,
     }
@@ -100,4 +101,57 @@ fn a_fence_without_a_proof_is_not_of_a_life_that_an_on_has_made_since() {
             assert_eq!(last.comes_after_that_of(RequestId::from_bits(bits)), since, "{phase:?}");
         }
     }
+}
+
+/// Who fences the node next has to wait for whoever was seen to write for it, until its death is proven.
+#[test]
+fn writers_are_remembered_until_a_death_is_proven() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = State::at(dir.path().join("alpha.state"));
+    let node = NodeName::parse("node2").unwrap();
+    let id = RequestId::from_bits;
+    let of = |bits, phase| Fence { phase, ..fence(&id(bits).to_string()) };
+    let writers = || state.recall().fence_of(&node).unwrap().writers.clone();
+    let remember = |fence| state.remember(&node, fence, &BootClock).unwrap();
+    remember(of(1, Phase::Killing));
+    let tapdisk = Process { pid: 7, started: 8, what: "tapdisk".to_owned() };
+    let told = std::slice::from_ref(&tapdisk);
+    state.has_writers(&node, id(2), told, &BootClock).unwrap();
+    assert!(writers().is_empty(), "of another request");
+    state.has_writers(&node, id(1), told, &BootClock).unwrap();
+    for (bits, phase) in [(1, Phase::Failed), (2, Phase::Killing), (2, Phase::Failed)] {
+        remember(of(bits, phase));
+        assert_eq!(writers(), told, "{bits} {phase:?}");
+    }
+    remember(of(3, Phase::Killing));
+    remember(of(3, Phase::Fenced));
+    assert!(writers().is_empty());
+}
+
+/// A package can be changed for a newer one, or an older, while a broker works.
+#[test]
+fn what_another_version_has_written_beside_is_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("alpha.state");
+    let state = State::at(path.clone());
+    let node = NodeName::parse("node2").unwrap();
+    state.remember(&node, fence("a"), &BootClock).unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace("\"request\"", "\"since\":[1],\"request\"")).unwrap();
+    assert_eq!(state.recall().fence_of(&node), Some(&fence("a")));
+    assert!(state.recall().damage.is_none());
+}
+
+/// What is lost with it is said, once.
+#[test]
+fn a_damaged_file_is_written_anew_and_that_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("alpha.state");
+    fs::write(&path, "{").unwrap();
+    let state = State::at(path);
+    let node = NodeName::parse("node2").unwrap();
+    let said = state.remember(&node, fence("a"), &BootClock).unwrap_err();
+    assert!(said.contains("damaged") && said.contains("written anew"), "{said}");
+    state.remember(&node, fence("b"), &BootClock).unwrap();
+    assert_eq!(state.recall().fence_of(&node).unwrap().request, "b");
 }

@@ -63,8 +63,8 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "nobody looks for what would bring the node back",
         file: "sight.rs",
-        instead_of: "Ok(Sight { at, listing: listing.clone(), rows, restarters })",
-        stands: "let restarters = if PLANTED { Vec::new() } else { restarters };\nOk(Sight { at, listing: listing.clone(), rows, restarters })",
+        instead_of: "Sight { at, listing: listing.clone(), rows, restarters, writers: Vec::new() };",
+        stands: "{\nlet restarters = if PLANTED { Vec::new() } else { restarters };\nSight { at, listing: listing.clone(), rows, restarters, writers: Vec::new() }\n};",
     },
     Bug {
         name: "device models are not waited for",

@@ -30,6 +30,8 @@ pub(super) struct World {
     pub(super) on_destroy: RefCell<Destroy>,
     pub(super) destroyed: RefCell<Vec<u32>>,
     pub(super) silent: Cell<bool>,
+    /// Whether nobody can tell by looking that the writers are the node's.
+    pub(super) unseen: Cell<bool>,
     pub(super) restarts_by_itself: bool,
 }
 
@@ -49,6 +51,7 @@ impl World {
             })),
             destroyed: RefCell::default(),
             silent: Cell::new(false),
+            unseen: Cell::new(false),
             restarts_by_itself: false,
         }
     }
@@ -157,7 +160,7 @@ impl Processes for World {
         _domids: &[u32],
         _living: &[u32],
     ) -> std::io::Result<Vec<Process>> {
-        Ok(self.writers.borrow().clone())
+        Ok(if self.unseen.get() { Vec::new() } else { self.writers.borrow().clone() })
     }
 
     fn destroyer(&self, _domids: &[u32]) -> std::io::Result<Option<Process>> {
@@ -198,6 +201,8 @@ pub(super) struct Scene {
     pub(super) asked: u32,
     /// Why none may be but the first.
     pub(super) forbids: Option<&'static str>,
+    /// Who was said to write for the node.
+    pub(super) writes: Vec<Process>,
     pub(super) words: Vec<String>,
     pub(super) steps: Vec<(&'static str, String)>,
 }
@@ -209,6 +214,9 @@ impl Witness for Scene {
     fn may_destroy(&mut self) -> Result<(), String> {
         self.asked += 1;
         self.forbids.filter(|_| self.asked > 1).map_or(Ok(()), |why| Err(why.to_owned()))
+    }
+    fn writes(&mut self, writers: &[Process]) {
+        self.writes = writers.to_vec();
     }
     fn passed(&mut self, step: &'static str, evidence: &str) {
         self.steps.push((step, evidence.to_owned()));
@@ -240,14 +248,20 @@ pub(super) fn fence(world: &World) -> (Result<How, NotFenced>, u64, Scene) {
 }
 
 /// The same before this witness.
-pub(super) fn fence_before(
+pub(super) fn fence_before(world: &World, scene: Scene) -> (Result<How, NotFenced>, u64, Scene) {
+    fence_after(world, scene, Vec::new())
+}
+
+/// The same after a fence that has failed, and had seen these writers.
+pub(super) fn fence_after(
     world: &World,
     mut scene: Scene,
+    writers: Vec<Process>,
 ) -> (Result<How, NotFenced>, u64, Scene) {
     let host = Host { toolstack: world, processes: world, clock: world };
     let begun = world.now.get();
     let sight = host.look(&node()).unwrap();
-    let ended = host.fence(&grant(), &node(), sight, &mut scene);
+    let ended = host.fence(&grant(), &node(), sight, writers, &mut scene);
     if ended.is_ok() {
         assert!(world.rows.borrow().is_empty(), "fenced while a row is there");
         assert!(world.writers.borrow().is_empty(), "fenced while a writer lives");
