@@ -4,6 +4,7 @@
 //! Nothing can end such a thread: it goes on, and nobody hears of what it comes to.
 
 use crate::detach::block_ends;
+use crate::sys::keep_no_descriptors;
 use nix::sys::signal::SigSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -31,7 +32,8 @@ impl fmt::Display for Undone {
     }
 }
 
-/// Works for so long at most.
+/// Works for so long at most, with no descriptors of this process but the standard ones: `work` opens what it
+/// needs, and closes it, too.
 ///
 /// # Errors
 /// [`Undone`] if there is no result by then.
@@ -44,7 +46,10 @@ pub fn within<T: Send + 'static>(
     // signal that ends the session finds the broker.
     let mask = SigSet::thread_get_mask();
     block_ends();
-    let begun = thread::Builder::new().spawn(move || drop(tell.send(work())));
+    let begun = thread::Builder::new().spawn(move || {
+        keep_no_descriptors();
+        drop(tell.send(work()));
+    });
     if let Ok(mask) = mask {
         // It cannot fail for a mask that was in force.
         let _restored = mask.thread_set_mask();
@@ -102,6 +107,26 @@ mod tests {
         assert_eq!(within(Duration::from_secs(9), || 7).unwrap(), 7);
         let late = within(Duration::from_millis(20), || thread::sleep(Duration::from_secs(5)));
         assert_eq!(late.unwrap_err().to_string(), "within 0 s");
+    }
+
+    /// A thread that hangs when its process is killed would keep the cluster's lock for as long.
+    #[test]
+    fn no_descriptor_of_the_process_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("lock");
+        let _kept = std::fs::File::create(&path).unwrap();
+        let leads_there = |entry: &std::fs::DirEntry| {
+            std::fs::read_link(entry.path()).is_ok_and(|target| target == path)
+        };
+        let there = |fds: &str| std::fs::read_dir(fds).unwrap().flatten().any(|e| leads_there(&e));
+        assert!(there("/proc/self/fd"));
+        let fds = || {
+            let fds = std::fs::read_dir("/proc/thread-self/fd").unwrap().flatten();
+            fds.filter_map(|fd| std::fs::read_link(fd.path()).ok()).collect::<Vec<PathBuf>>()
+        };
+        let in_thread = within(Duration::from_secs(9), fds).unwrap();
+        assert!(!in_thread.contains(&path), "{in_thread:?}");
+        assert!(there("/proc/self/fd"), "it is the thread alone that has closed it");
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl Journal {
 }
 
 fn lives(broker: &Process) -> bool {
-    ProcFs.lives(broker)
+    ProcFs.acts(broker)
 }
 
 /// What the last lines tell of the next one.

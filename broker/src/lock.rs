@@ -1,7 +1,7 @@
 //! The lock of a cluster: one decision, one ready and go, one kill at a time.
 //!
-//! Two nodes that shoot each other meet here. The lock is flock(2)'s, so it ends with its process, the
-//! last of its threads included, and its descriptor is closed in every child.
+//! Two nodes that shoot each other meet here. The lock is flock(2)'s, so it ends with its process; its
+//! descriptor is closed in every child, and in a thread that a disk may hold up.
 
 use crate::clock::{Clock, Moment};
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
@@ -12,8 +12,8 @@ use std::time::Duration;
 /// Time between two tries.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// A lock, or several, held until it is dropped.
-#[derive(Debug)]
+/// A lock, or several, held until it is dropped; by default none.
+#[derive(Debug, Default)]
 pub struct Lock {
     held: Vec<File>,
 }

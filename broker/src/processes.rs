@@ -55,6 +55,10 @@ pub trait Processes {
 
     /// Whether this very process still runs.
     fn lives(&self, process: &Process) -> bool;
+
+    /// Whether a broker goes on. Its first thread alone acts: what is left of a broker that was killed is
+    /// a thread that waits for a disk that hangs.
+    fn acts(&self, broker: &Process) -> bool;
 }
 
 /// The processes of the host, as /proc shows them.
@@ -107,12 +111,21 @@ impl Processes for ProcFs {
     }
 
     fn lives(&self, known: &Process) -> bool {
-        Entry::of_pid(known.pid).map_or_else(
-            // What is there and cannot be read is not gone.
-            || exists(&directory(known.pid)),
-            |entry| entry.started == known.started && !entry.is_dead(),
-        )
+        is_it(known, Entry::of_pid(known.pid))
     }
+
+    fn acts(&self, broker: &Process) -> bool {
+        is_it(broker, Entry::of_first_thread(broker.pid))
+    }
+}
+
+/// Whether what /proc has under its number is this process, and has not ended.
+fn is_it(known: &Process, found: Option<Entry>) -> bool {
+    found.map_or_else(
+        // What is there and cannot be read is not gone.
+        || exists(&directory(known.pid)),
+        |entry| entry.started == known.started && !entry.is_dead(),
+    )
 }
 
 /// When a process was started, in the kernel's ticks since boot; none if it is not there.
@@ -316,8 +329,9 @@ mod tests {
     fn this_very_process_lives_and_another_start_of_its_number_does_not() {
         let pid = i32::try_from(std::process::id()).unwrap();
         let own = Entry::of_pid(pid).unwrap().process("test".to_owned());
-        assert!(ProcFs.lives(&own));
-        assert!(!ProcFs.lives(&Process { started: own.started + 1, ..own }));
+        assert!(ProcFs.lives(&own) && ProcFs.acts(&own));
+        let later = Process { started: own.started + 1, ..own };
+        assert!(!ProcFs.lives(&later) && !ProcFs.acts(&later));
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! The only unsafe code of the broker: what must happen between fork and exec, and one ioctl.
+//! The only unsafe code of the broker: what must happen between fork and exec, and two calls of the kernel.
 
 #![allow(
     unsafe_code,
-    reason = "pre_exec and SIOCOUTQ have no safe form; each use says why it is sound"
+    reason = "pre_exec, SIOCOUTQ and close_range have no safe form; each use says why it is sound"
 )]
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
@@ -32,6 +32,18 @@ pub(crate) fn begin_afresh(command: &mut Command) -> &mut Command {
             let _forbidden = setrlimit(Resource::RLIMIT_CORE, 0, RLIM_INFINITY);
             Ok(())
         })
+    }
+}
+
+/// Gives this thread descriptors of its own, and of those that were there only the standard ones: while it
+/// hangs it keeps no lock and no connection of the process, which may be killed meanwhile. Before Linux
+/// 5.9 it cannot be had (close_range(2)).
+pub(crate) fn keep_no_descriptors() {
+    let (first, last) = (3 as nix::libc::c_uint, nix::libc::c_uint::MAX);
+    // SAFETY: with CLOSE_RANGE_UNSHARE what is closed is this thread's copies alone. Nobody has given it
+    // one to own: its callers hand over paths.
+    unsafe {
+        nix::libc::syscall(nix::libc::SYS_close_range, first, last, nix::libc::CLOSE_RANGE_UNSHARE);
     }
 }
 

@@ -99,6 +99,28 @@ fn who_cannot_take_the_lock_again_kills_nothing() {
     assert_eq!(dom0.domid("alpha", "node2"), alive);
 }
 
+/// Who has a session ready to ask the moment that another of his lets go of the lock passes nobody who waits.
+#[test]
+fn whoever_waits_for_the_lock_has_it_next() {
+    let dom0 = three_nodes();
+    for round in 0..4 {
+        let ids = 0x60 + 4 * round;
+        let mut holder = Client::ready(&dom0, "node2", ids, "off node3");
+        let mut quick = Client::of(&dom0, "node2", ids + 1);
+        let mut waits = Client::of(&dom0, "node1", ids + 2);
+        waits.say("request", " off node3");
+        // Long enough for it to have come to wait, and as long as no `wait` need be said.
+        MOMENT(700);
+        holder.say("nonsense", "");
+        quick.say("request", " off node3");
+        let _ = waits.hears("ready");
+        let passed = quick.hear_within(Duration::from_millis(500)).unwrap_or_default();
+        assert!(!passed.starts_with("ready"), "round {round}: it was passed");
+        waits.say("nonsense", "");
+        let _ = quick.hears("ready");
+    }
+}
+
 /// Between ready and go an administrator was quicker: what is killed is what is there then.
 #[test]
 fn an_old_look_is_not_acted_on() {

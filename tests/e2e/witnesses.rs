@@ -1,6 +1,7 @@
 //! A syslog, a journal and a resolver in every bad state: they are witnesses and helpers, and none of
 //! them stops an authorised fence.
 
+use crate::client::{Client, brokers};
 use crate::{BROKER, Dom0, ask, settle, two_clusters};
 use std::time::Duration;
 use xen_fence_tests::skipped;
@@ -119,23 +120,53 @@ impl Drop for Frozen<'_> {
     }
 }
 
-/// A disk that hangs under the journal, and under the core that is wanted of the node, costs a second
-/// at a time, and is said.
-#[test]
-fn a_journal_that_hangs_stops_no_fence() {
+/// A dom0 whose journal is on a disk of its own, which can be frozen. None where that cannot be had.
+fn with_a_disk_for_the_journal(case: &str) -> Option<Dom0> {
     let dom0 = two_clusters().raise().unwrap();
     let disk = "mknod /dev/loop-control c 10 237 && \
                 for i in 0 1 2 3 4 5 6 7; do mknod /dev/loop$i b 7 $i; done && \
                 truncate -s 16M /srv/journal.img && mkfs.ext4 -q /srv/journal.img && \
                 mount -o loop /srv/journal.img /var/lib/xen-fence";
-    let mounted = dom0.sh(disk);
-    if mounted.code != 0 {
-        return skipped(
-            "a_journal_that_hangs_stops_no_fence",
-            "no loop device can be mounted here",
-        );
+    if dom0.sh(disk).code != 0 {
+        skipped(case, "no loop device can be mounted here");
+        return None;
     }
     let _ = ask(&dom0, "alpha", "node1", &["status", "node2"]).exits(0);
+    Some(dom0)
+}
+
+/// What is left of it is a thread in the middle of a write, which nothing ends before the disk answers. It
+/// has neither the cluster's lock nor a fence under way.
+#[test]
+fn a_broker_that_is_killed_beside_a_hung_disk_keeps_nobody_waiting() {
+    let case = "a_broker_that_is_killed_beside_a_hung_disk_keeps_nobody_waiting";
+    let Some(dom0) = with_a_disk_for_the_journal(case) else { return };
+    let frozen = Frozen::new(&dom0);
+    let mut client = Client::ready(&dom0, "node1", 0xd1, "off node2");
+    client.say("go", "");
+    let broker = brokers(&dom0).pop().unwrap().pid.to_string();
+    let hangs = format!("cat /proc/{broker}/task/*/stat | grep -q ') D '");
+    settle(|| dom0.sh(&hangs).code == 0);
+    let _ = dom0.on(&["kill", "-KILL", &broker]).exits(0);
+    drop(client);
+    let off = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    assert!(off.took < Duration::from_secs(8), "{off}");
+    assert_eq!(dom0.sh(&hangs).code, 0, "it has ended, and nothing was tried here");
+    // Nor is a node that it was about to kill taken for a dead one.
+    let _ = ask(&dom0, "alpha", "node1", &["on", "node2"]).exits(0);
+    let _ = ask(&dom0, "alpha", "node2", &["off", "node1"]).exits(0);
+    drop(frozen);
+    settle(|| dom0.on(&["pgrep", "-x", BROKER]).code != 0);
+    let _ = dom0.on(&["umount", "/var/lib/xen-fence"]).exits(0);
+}
+
+/// A disk that hangs under the journal, and under the core that is wanted of the node, costs a second
+/// at a time, and is said.
+#[test]
+fn a_journal_that_hangs_stops_no_fence() {
+    let Some(dom0) = with_a_disk_for_the_journal("a_journal_that_hangs_stops_no_fence") else {
+        return;
+    };
     dom0.write("/etc/xen-fence/broker.toml", "dump = \"/var/lib/xen-fence/dumps\"\n", 0o644);
     let frozen = Frozen::new(&dom0);
     fenced_without_a_record(&dom0, "did not take the record within 1 s");

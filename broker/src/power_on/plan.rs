@@ -234,7 +234,7 @@ impl Starts {
 impl Token {
     /// Whether the broker that planned it is still there.
     fn is_its_brokers(&self, processes: &dyn Processes) -> bool {
-        lives(self.broker, processes)
+        processes.acts(&process(self.broker))
     }
 
     /// Whether the toolstack is still at it, without systemd.
@@ -319,8 +319,12 @@ fn this_process() -> (i32, u64) {
     (pid, start_of(pid).unwrap_or(0))
 }
 
-fn lives((pid, started): (i32, u64), processes: &dyn Processes) -> bool {
-    processes.lives(&Process { pid, started, what: String::new() })
+fn lives(one: (i32, u64), processes: &dyn Processes) -> bool {
+    processes.lives(&process(one))
+}
+
+const fn process((pid, started): (i32, u64)) -> Process {
+    Process { pid, started, what: String::new() }
 }
 
 /// A file beside a token. Not `with_extension`: a node's name may hold dots.

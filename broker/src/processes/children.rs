@@ -339,10 +339,12 @@ fn a_killed_process_lives_as_long_as_one_of_its_threads() {
     let found = ProcFs.writers(&with_config(Some(&file)), &[DOMID], &[]);
     let found = found.unwrap().into_iter().find(|process| process.pid == pid);
     let lived = found.as_ref().is_some_and(|process| ProcFs.lives(process));
+    let acts = found.as_ref().is_some_and(|process| ProcFs.acts(process));
     let child = nix::unistd::Pid::from_raw(pid);
     nix::sys::signal::kill(child, nix::sys::signal::Signal::SIGKILL).unwrap();
     nix::sys::wait::waitpid(child, None).unwrap();
     // A configuration is read only if it is root's.
     assert!((lived, is_root()) != (false, true), "{found:?} has a thread that may write");
+    assert!(!acts, "a broker of which only that is left does nothing any more");
     assert!(!found.is_some_and(|process| ProcFs.lives(&process)));
 }

@@ -91,7 +91,12 @@ impl Entry {
         Self::at(&directory(pid), pid)
     }
 
-    fn at(directory: &Path, pid: i32) -> Option<Self> {
+    /// The same as its first thread alone has it.
+    pub(super) fn of_first_thread(pid: i32) -> Option<Self> {
+        Self::shown(&directory(pid), pid)
+    }
+
+    fn shown(directory: &Path, pid: i32) -> Option<Self> {
         let (name, fields) = stat(directory)?;
         let mut fields = fields.split(' ');
         let state = fields.next()?.chars().next()?;
@@ -99,7 +104,11 @@ impl Entry {
         // The state is field 3 of proc(5), the parent 4, the start 22.
         let started = fields.nth(17)?.parse().ok()?;
         let directory = directory.to_owned();
-        let mut entry = Self { directory, pid, parent, name, state, started };
+        Some(Self { directory, pid, parent, name, state, started })
+    }
+
+    fn at(directory: &Path, pid: i32) -> Option<Self> {
+        let mut entry = Self::shown(directory, pid)?;
         // What a process shows is its first thread. A killed one is a zombie while others end, and
         // one in the middle of a write ends when the write does.
         if entry.is_dead()

@@ -21,7 +21,7 @@ pub(super) fn find(work: &Work<'_>, sight: &Sight, before: &Remembered) -> Resul
     // Read anew: a broker that has ended since wrote what became of its fence before it did.
     for known in [before, &work.state().recall()] {
         let last = known.fence_of(asker.name());
-        let killer_lives = last.is_some_and(|fence| work.host.processes.lives(&fence.broker()));
+        let killer_lives = last.is_some_and(|fence| work.host.processes.acts(&fence.broker()));
         if let Some(why) = asker_is_dead(last, killer_lives, accepted) {
             return Err(dead(why));
         }

@@ -164,6 +164,11 @@ impl<'a> Work<'a> {
         self.run.join(format!("{}={}.turn", self.cluster, self.caller()))
     }
 
+    /// The lock of whoever is next to have the cluster's: nobody who comes later passes it.
+    pub(super) fn next_path(&self) -> PathBuf {
+        self.run.join(format!("{}.next", self.cluster))
+    }
+
     /// Who asks, in the same letters each time.
     pub(super) fn caller(&self) -> String {
         match self.grant.caller() {

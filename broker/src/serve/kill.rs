@@ -158,12 +158,8 @@ pub(super) fn take_lock(
     loop {
         let asked = work.host.clock.now();
         let others = "other requests of this very caller come first";
-        // It is for fairness alone. Where it cannot be had, nobody goes without a fence.
-        let turn = match take(case, &work.turn_path(), deadline, others) {
-            Ok(None) => return Err(busy(others)),
-            Ok(turn) => turn,
-            Err(End::Failed { .. }) => None,
-            Err(end) => return Err(end),
+        let Some(turn) = take_fairly(case, &work.turn_path(), deadline, others)? else {
+            return Err(busy(others));
         };
         // Who waited for another request of its own lets those of others pass: many sessions of one
         // caller would else hand the lock on among themselves.
@@ -171,19 +167,20 @@ pub(super) fn take_lock(
             work.host.clock.sleep(PAUSE);
         }
         let held = "another request of this cluster holds its lock";
+        let Some(next) = take_fairly(case, &work.next_path(), deadline, held)? else {
+            return Err(busy(held));
+        };
         let Some(lock) = take(case, &work.lock_path(), deadline, held)? else {
             return Err(busy(held));
         };
-        let lock = match turn {
-            Some(turn) => lock.together_with(turn),
-            None => lock,
-        };
+        drop(next);
+        let lock = lock.together_with(turn);
         let before = work.state().recall();
         if let Some(damage) = &before.damage {
             case.note(Note::State, &format!("{damage}; a repeated request may kill twice"));
         }
         let proving = before.fence_of(node.name()).is_some_and(|fence| {
-            fence.phase == Phase::Killing && work.host.processes.lives(&fence.broker())
+            fence.phase == Phase::Killing && work.host.processes.acts(&fence.broker())
         });
         if !proving {
             // Read anew: a broker that has ended since wrote what became of its fence before it did.
@@ -199,6 +196,19 @@ pub(super) fn take_lock(
             told = true;
         }
         work.host.clock.sleep(PAUSE);
+    }
+}
+
+/// Takes a lock that is for fairness alone: where it cannot be had, nobody goes without a fence.
+fn take_fairly(
+    case: &mut Case<'_, '_>,
+    path: &Path,
+    deadline: Moment,
+    held: &str,
+) -> Result<Option<Lock>, End> {
+    match take(case, path, deadline, held) {
+        Err(End::Failed { .. }) => Ok(Some(Lock::default())),
+        taken => taken,
     }
 }
 

@@ -170,6 +170,10 @@ impl Processes for World {
     fn lives(&self, process: &Process) -> bool {
         self.writers.borrow().contains(process)
     }
+
+    fn acts(&self, _broker: &Process) -> bool {
+        false
+    }
 }
 
 pub(super) fn hang(line: &str, limit: Duration) -> ToolstackError {

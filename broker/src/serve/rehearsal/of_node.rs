@@ -40,7 +40,7 @@ pub(super) fn of_node(
     }
     if let Some(fence) = work.state().recall().fence_of(node.name())
         && fence.phase == Phase::Killing
-        && work.host.processes.lives(&fence.broker())
+        && work.host.processes.acts(&fence.broker())
     {
         let text = "it is being fenced at this moment";
         findings.push(Finding::new(Level::Ok, "fence", text));

@@ -62,7 +62,7 @@ fn of_node(cluster: &Cluster, node: &Node, policy: &Path, is_draft: bool) -> Opt
 /// Why a file cannot be looked at, if it is not here or not for whoever asks. A disk that hangs is for
 /// the broker's own reading to tell.
 fn out_of_reach(config: &Path) -> Option<ErrorKind> {
-    let open = |file: &Path| File::options().read(true).custom_flags(NONBLOCK).open(file);
+    let open = |file: &Path| File::options().read(true).custom_flags(NONBLOCK).open(file).map(drop);
     let kind = bounded::look(config, open)?.err()?.kind();
     matches!(kind, ErrorKind::NotFound | ErrorKind::PermissionDenied).then_some(kind)
 }
