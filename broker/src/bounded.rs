@@ -10,7 +10,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use xen_fence_protocol::RECORD;
 
 /// Why there is no result.
@@ -63,17 +63,21 @@ const PATIENCE: usize = 3;
 /// How long the next are waited for.
 const HASTE: Duration = Duration::from_millis(50);
 
+/// After so long a path is tried again: its disk may have come back.
+const AGAIN: Duration = Duration::from_secs(30);
+
 /// Looks at what somebody else has named, which may lie on a disk that hangs. None where it does; this
-/// process never tries such a path again, so that no later look costs the time once more.
+/// process leaves such a path alone for a while, so that not every later look costs the time once more.
 pub fn look<T: Send + 'static>(
     path: &Path,
     work: impl FnOnce(&Path) -> T + Send + 'static,
 ) -> Option<T> {
-    static HUNG: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+    static HUNG: Mutex<Vec<(PathBuf, Instant)>> = Mutex::new(Vec::new());
     let hung = || HUNG.lock().unwrap_or_else(PoisonError::into_inner);
     let limit = {
-        let hung = hung();
-        if hung.iter().any(|one| one == path) {
+        let mut hung = hung();
+        hung.retain(|(_, since)| since.elapsed() < AGAIN);
+        if hung.iter().any(|(one, _)| one == path) {
             return None;
         }
         if hung.len() < PATIENCE { RECORD } else { HASTE }
@@ -81,7 +85,7 @@ pub fn look<T: Send + 'static>(
     let own = path.to_owned();
     let done = within(limit, move || work(&own));
     if let Err(Undone::Late(_)) = done {
-        hung().push(path.to_owned());
+        hung().push((path.to_owned(), Instant::now()));
     }
     done.ok()
 }
@@ -90,7 +94,6 @@ pub fn look<T: Send + 'static>(
 mod tests {
     use super::*;
     use nix::sys::signal::Signal;
-    use std::time::Instant;
 
     #[test]
     fn a_path_that_hangs_is_tried_once() {

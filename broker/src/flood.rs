@@ -12,13 +12,15 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use xen_fence_protocol::{STORED_PER_WINDOW, WINDOW, WINDOW_AT_MOST};
+use xen_fence_protocol::{STORED_PER_CALLER, STORED_PER_WINDOW, WINDOW, WINDOW_AT_MOST};
 
 /// How long a broker waits for another to count; each takes a moment.
 const PATIENCE: Duration = Duration::from_millis(100);
 /// So many kinds are told apart. A caller that came by another way than its key line can give
 /// itself any name, so the rest shares one counter for each event.
 const KINDS: usize = 64;
+/// What the rest is called.
+const OTHERS: &str = "others";
 
 /// What makes two records the same but for their time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,6 +65,16 @@ pub struct Flood {
 struct Saved {
     boot: String,
     counters: Vec<Counter>,
+    #[serde(default)]
+    callers: Vec<Caller>,
+}
+
+/// What is stored of one caller, whatever kind it is: paced, many kinds would be a flood as well.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Caller {
+    name: String,
+    opened_ms: u64,
+    stored: u32,
 }
 
 /// One kind's window.
@@ -131,6 +143,9 @@ impl Saved {
             *counter = Counter { lasts_ms, ..Counter::new(counter.kind.clone(), now) };
             true
         });
+        self.callers.retain(|caller| {
+            same_boot && now.saturating_sub(caller.opened_ms) < millis(WINDOW_AT_MOST)
+        });
         let stored = kind.is_none_or(|kind| self.count(kind, now, time));
         Passed { stored, ended }
     }
@@ -145,8 +160,23 @@ impl Saved {
                 self.counters.push(Counter::new(kind.clone(), now));
             }
         }
+        let mut name = kind.caller.clone().unwrap_or_default();
+        let is_known = |callers: &[Caller], name: &str| callers.iter().any(|one| one.name == name);
+        if self.callers.len() >= KINDS && !is_known(&self.callers, &name) {
+            OTHERS.clone_into(&mut name);
+        }
         let counter = self.counters.iter_mut().find(|counter| counter.kind == kind);
-        counter.is_none_or(|counter| counter.count(time))
+        let Some(counter) = counter else { return true };
+        if !is_known(&self.callers, &name) {
+            self.callers.push(Caller { name: name.clone(), opened_ms: now, stored: 0 });
+        }
+        let caller = self.callers.iter_mut().find(|caller| caller.name == name);
+        let has_room = caller.as_ref().is_none_or(|caller| caller.stored < STORED_PER_CALLER);
+        let stored = counter.count(has_room, time);
+        if let Some(caller) = caller.filter(|_| stored) {
+            caller.stored = caller.stored.saturating_add(1);
+        }
+        stored
     }
 }
 
@@ -163,8 +193,8 @@ impl Counter {
         }
     }
 
-    fn count(&mut self, time: &str) -> bool {
-        if self.stored < STORED_PER_WINDOW {
+    fn count(&mut self, has_room: bool, time: &str) -> bool {
+        if has_room && self.stored < STORED_PER_WINDOW {
             self.stored = self.stored.saturating_add(1);
             return true;
         }
@@ -189,7 +219,7 @@ impl Kind {
     fn of_the_rest(&self) -> Self {
         Self {
             event: self.event,
-            caller: Some("others".to_owned()),
+            caller: Some(OTHERS.to_owned()),
             action: None,
             result: "various".to_owned(),
         }

@@ -193,10 +193,9 @@ impl Entry {
         if files.iter().any(|file| is_monitor_log(file, node.domain().as_str())) {
             return true;
         }
+        // Of a file that does not answer `may_make` tells, by what xl was begun for.
         let is_others_monitor = files.iter().any(|file| is_some_monitors_log(file));
-        // What does not answer may be anything, where a log does not say whose monitor it is.
-        names_config.unwrap_or(!is_others_monitor)
-            || (!is_others_monitor && self.may_make(&self.base(), node))
+        names_config == Some(true) || (!is_others_monitor && self.may_make(&self.base(), node))
     }
 
     /// The arguments of a program that may have been started just now, and then shows none for a

@@ -33,7 +33,7 @@ pub enum Ambiguous {
     /// The node's UUID under a name that is not the node's.
     #[error(
         "domain {domid} has the UUID of {node} but is called \"{name}\", not \"{expected}\"; \
-         nothing was touched, because one of the two is somebody else's"
+         it is not touched, because one of the two is somebody else's"
     )]
     OtherName {
         /// The node.
@@ -48,7 +48,7 @@ pub enum Ambiguous {
     /// The node's name under a UUID that is not the node's.
     #[error(
         "domain {domid} is called \"{name}\" like the domain of {node}, but its UUID is not the \
-         one in the policy; nothing was touched, because a node that runs under another UUID \
+         one in the policy; it is not touched, because a node that runs under another UUID \
          would look dead"
     )]
     OtherUuid {
@@ -67,8 +67,8 @@ impl Ambiguous {
     pub fn told(&self) -> String {
         let (Self::OtherName { node, .. } | Self::OtherUuid { node, .. }) = self;
         format!(
-            "what this host runs contradicts its policy about {node}, by name and UUID; nothing \
-             was touched; the host's log and journal say which domain it is"
+            "what this host runs contradicts its policy about {node}, by name and UUID; what does so is not \
+             touched; the host's log and journal say which domain it is"
         )
     }
 }
@@ -200,7 +200,7 @@ pub(crate) mod tests {
         for row in [row(4, "beta-db1", UUID, false), row(4, "alpha-node2", OTHER, false)] {
             let ambiguous = find_in(vec![row]).unwrap_err();
             let told = ambiguous.told();
-            assert!(told.contains("node2") && told.contains("nothing was touched"), "{told}");
+            assert!(told.contains("node2") && told.contains("is not touched"), "{told}");
             assert!(!told.contains("beta") && !told.contains("domain 4"), "{told}");
             assert_eq!(Blind::from(ambiguous).told(), told);
         }

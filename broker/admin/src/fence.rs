@@ -125,8 +125,9 @@ fn converse(stream: &UnixStream, request: &Request) -> Ending {
                     complain("nobody reads this any more: nothing was touched");
                     return Ending::Unable;
                 }
-                // What is off here may run on another dom0, and nobody has asked there.
-                left_off = power == Power::Off && request.action() == Action::Reset;
+                // What does not run here may run on another dom0, and nobody has asked there: of a node that
+                // has migrated a corpse may be left.
+                left_off = power != Power::On && request.action() == Action::Reset;
                 let go = if left_off { ClientLine::GoOff } else { ClientLine::Go };
                 // A go that does not arrive shows in the answer.
                 let _unheard = tell(go(request.id()));
@@ -148,8 +149,8 @@ fn converse(stream: &UnixStream, request: &Request) -> Ending {
                     // Root has no other dom0 to ask first: the broker need not wait for that.
                     let _unheard = tell(ClientLine::Look(request.id()));
                     say(
-                        "it was off on this dom0 and is left off here; if it runs on no other dom0, the \
-                         same with --action on starts it",
+                        "it did not run on this dom0 and is left off here; if it runs on no other dom0, \
+                         the same with --action on starts it",
                     );
                 }
                 ending = Ending::Well;

@@ -58,6 +58,8 @@ pub const STORED_PER_WINDOW: u32 = 20;
 pub const WINDOW: Duration = Duration::from_secs(60);
 /// It doubles while there are more than are stored, up to this.
 pub const WINDOW_AT_MOST: Duration = Duration::from_secs(3600);
+/// Of all kinds of one caller together, so many are stored in an hour, from the first of them on.
+pub const STORED_PER_CALLER: u32 = 300;
 /// The whole proof; a corpse that stays longer is reported as what it is.
 pub const PROOF: Duration = Duration::from_secs(600);
 /// From the start of the broker until its request line has been read.

@@ -306,7 +306,11 @@ fn a_stranger_with_the_nodes_uuid_ends_the_proof() {
     let host = Host { toolstack: &world, processes: &world, clock: &world };
     let sight = host.look(&node()).unwrap();
     let ended = host.fence(&grant(), &node(), sight, Vec::new(), &mut Scene::default());
-    assert_eq!(ended.unwrap_err().failure, Failure::Ambiguous);
+    let not = ended.unwrap_err();
+    assert_eq!(not.failure, Failure::Ambiguous);
+    for said in [not.told, not.recorded] {
+        assert!(!said.contains("nothing was touched"), "domain 5 was: {said}");
+    }
     assert_eq!(*world.destroyed.borrow(), [5]);
 }
 

@@ -67,6 +67,23 @@ fn other_callers_actions_and_results_are_other_kinds() {
     }
 }
 
+/// A few of each kind in a minute, of many kinds, all day.
+#[test]
+fn who_paces_himself_fills_no_disk_either() {
+    let mut saved = Saved::default();
+    let kind = |n: u64| Kind { result: format!("kind {n}"), ..refusal("node node1") };
+    let mut stored = 0;
+    for minute in 0..24 * 60 {
+        for n in 0..40 {
+            stored += many(&mut saved, &kind(n), 19, minute * 61).0;
+        }
+    }
+    assert!(stored <= STORED_PER_CALLER * 25, "{stored}");
+    // Another's are stored all the same, and what was not is told.
+    assert_eq!(many(&mut saved, &refusal("node node3"), 1, 24 * 60 * 61).0, 1);
+    assert!(!saved.pass(None, BOOT, 100_000_000, "").ended.is_empty());
+}
+
 #[test]
 fn made_up_names_do_not_make_more_room() {
     let mut saved = Saved::default();

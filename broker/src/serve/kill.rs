@@ -131,7 +131,8 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
         Some(planned) => super::start::not_agreed(case, work, node, planned),
         None if then == Then::LeaveOff && work.grant.action() == Action::Reset => {
             let by_root = matches!(work.grant.caller(), Caller::Root(_));
-            let why = if by_root { "it was off on this dom0" } else { "another dom0 powers it on" };
+            let why =
+                if by_root { "it did not run on this dom0" } else { "another dom0 powers it on" };
             case.record(Event::Start, Severe::Notice, "left off", why);
         }
         None if work.grant.action() == Action::Reset => {
