@@ -2,7 +2,7 @@
 //! that has to be asked.
 
 use crate::client::{Client, MOMENT, destroy_goes_on};
-use crate::{Dom0, ask, counts, is_listing, recorded, settle, stands_still};
+use crate::{Dom0, ask, counts, is_listing, long_after, recorded, settle, stands_still};
 use std::time::{Duration, Instant};
 use xen_fence_tests::throwaway::Output;
 
@@ -304,6 +304,17 @@ fn root_starts_no_node_that_another_dom0_may_run() {
     let (away, home) = if runs(&xen1) { (&xen2, &xen1) } else { (&xen1, &xen2) };
     let fence = away.on(&["xen-fence-admin", "fence", "alpha", "node2"]).exits(0);
     let _ = fence.saying("fenced (absent)").saying("left off here");
+    assert!(runs(home) && !runs(away), "it runs twice");
+    // It has left a corpse there.
+    let _ = away.on(&["xl", "create", &away.node("alpha", "node2").config()]).exits(0);
+    let corpse = away.domid("alpha", "node2").unwrap().to_string();
+    away.fault(&["fault", "corpse", &corpse]);
+    let _ = away.on(&["xl", "destroy", &corpse]).exits(0);
+    long_after(away);
+    let fence = away.place().spawn(&["xen-fence-admin", "fence", "alpha", "node2"]);
+    settle(|| away.file("/run/xen-fence/alpha.state").contains("killing"));
+    away.fault(&["drop-row", &corpse]);
+    let _ = fence.wait().exits(0).saying("left off here");
     assert!(runs(home) && !runs(away), "it runs twice");
 }
 
