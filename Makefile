@@ -78,7 +78,8 @@ install-sshd-dedicated:
 		new=$$new.new; \
 	fi; \
 	$(FILE) -m 0644 broker/host/sshd_config $$new
-	$(FILE) -m 0644 broker/host/xen-fence-sshd.service $(DESTDIR)/usr/lib/systemd/system/
+	$(FILE) -m 0644 broker/host/xen-fence-sshd.service broker/host/xen-fence-log.service \
+		broker/host/xen-fence-log.timer $(DESTDIR)/usr/lib/systemd/system/
 	$(DIR) -m 0755 $(DESTDIR)/etc/logrotate.d
 	$(FILE) -m 0644 broker/host/logrotate $(DESTDIR)/etc/logrotate.d/xen-fence
 	$(FILE) -m 0644 broker/host/ssh_keep_directory.conf \

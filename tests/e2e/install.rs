@@ -1,7 +1,8 @@
 //! What `make install-dom0` and `install-node` put in their places: right owners and modes, and nothing
 //! that sshd, sudo or systemd would stumble over.
 
-use crate::{Dom0, two_clusters};
+use crate::{Dom0, ask, two_clusters};
+use std::path::Path;
 use xen_fence_tests::skipped;
 
 #[test]
@@ -17,6 +18,8 @@ fn files_are_roots_and_nobody_elses_to_write() {
         ("/usr/lib/xen-fence/xen-fence-launcher", 0o755),
         ("/usr/lib/xen-fence/xen-fence-keys", 0o755),
         ("/etc/logrotate.d/xen-fence", 0o644),
+        ("/usr/lib/systemd/system/xen-fence-log.service", 0o644),
+        ("/usr/lib/systemd/system/xen-fence-log.timer", 0o644),
         ("/etc/xen-fence/clusters.d", 0o750),
         ("/var/lib/xen-fence", 0o700),
         ("/var/lib/xen-fence/journal", 0o700),
@@ -30,6 +33,29 @@ fn files_are_roots_and_nobody_elses_to_write() {
         assert!(dom0.has(path), "{path} is not there");
         assert_eq!(dom0.mode(path), (mode, 0, 0), "{path}: mode {:o}", dom0.mode(path).0);
     }
+}
+
+/// Whoever knocks at the port writes into sshd's log.
+#[test]
+fn the_log_has_a_size() {
+    if !["/lib/systemd/systemd", "/usr/sbin/logrotate"].iter().all(|path| Path::new(path).exists())
+    {
+        return skipped("the_log_has_a_size", "there is no systemd or no logrotate here");
+    }
+    let dom0 = two_clusters().systemd().raise().unwrap();
+    let _ = dom0.on(&["systemctl", "is-active", "xen-fence-log.timer"]).exits(0);
+    let rotate = || dom0.on(&["systemctl", "start", "xen-fence-log.service"]).exits(0);
+    let log = "/var/log/xen-fence/sshd.log";
+    let _ = rotate();
+    assert!(!dom0.has(&format!("{log}.1")), "it is short");
+    let _ = dom0.sh(&format!("head -c 17M /dev/zero >>{log}")).exits(0);
+    let _ = rotate();
+    assert!(dom0.file(log).len() < 4096 && dom0.has(&format!("{log}.1")));
+    // sshd goes on writing to the same file, and does not name whom it turns away.
+    let _ = ask(&dom0, "alpha", "node1", &["status", "node2"]).exits(0);
+    assert!(dom0.file(log).contains("Accepted publickey for fence-alpha"), "{}", dom0.file(log));
+    let level = dom0.on(&["/usr/sbin/sshd", "-T", "-f", "/etc/xen-fence/sshd_config"]).exits(0);
+    let _ = level.saying("loglevel INFO");
 }
 
 #[test]

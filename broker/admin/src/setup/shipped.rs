@@ -62,7 +62,7 @@ const RULE: Shipped = Shipped {
     kind: Kind::Sudoers,
 };
 
-const DEDICATED: [Shipped; 5] = [
+const DEDICATED: [Shipped; 7] = [
     RULE,
     Shipped {
         path: SSHD_CONFIG,
@@ -74,6 +74,18 @@ const DEDICATED: [Shipped; 5] = [
         path: "/usr/lib/systemd/system/xen-fence-sshd.service",
         mode: 0o644,
         text: include_str!("../../../host/xen-fence-sshd.service"),
+        kind: Kind::Unit,
+    },
+    Shipped {
+        path: "/usr/lib/systemd/system/xen-fence-log.service",
+        mode: 0o644,
+        text: include_str!("../../../host/xen-fence-log.service"),
+        kind: Kind::Unit,
+    },
+    Shipped {
+        path: "/usr/lib/systemd/system/xen-fence-log.timer",
+        mode: 0o644,
+        text: include_str!("../../../host/xen-fence-log.timer"),
         kind: Kind::Unit,
     },
     Shipped {
