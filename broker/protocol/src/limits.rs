@@ -24,7 +24,7 @@ pub const GO_BY: Duration = Duration::from_secs(40);
 pub const READY_SILENCE: Duration = Duration::from_secs(2);
 /// How long `wait` may hold a cluster's lock, in all.
 pub const WAIT_IN_ALL: Duration = Duration::from_secs(5);
-/// Pause between two `wait`: half of the silence that a broker bears.
+/// Pause between two `wait`: a quarter of the silence that a broker bears.
 pub const WAIT_EVERY: Duration = Duration::from_millis(500);
 /// How long the first `ready` may be held while those of other dom0s are collected. Its broker began
 /// to count before it was heard, so this ends before [`WAIT_IN_ALL`].
