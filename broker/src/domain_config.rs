@@ -77,12 +77,17 @@ pub fn fit(node: &Node) -> Result<&Path, Unfit> {
             )
         })?
         .map_err(|error| unreadable(error.to_string(), error.hint()))?;
-    let config = DomainConfig::parse(&text);
+    is_of(node, file, &text)?;
+    Ok(file)
+}
+
+/// Checks that a configuration of this text makes the node's own domain.
+fn is_of(node: &Node, file: &Path, text: &str) -> Result<(), Unfit> {
+    let config = DomainConfig::parse(text);
     let uuid_fits = |found: &str| Uuid::parse(found).is_ok_and(|found| found == node.uuid());
     let name_fits = |found: &str| found == node.domain().as_str();
     check(file, "uuid", config.uuid, &node.uuid().to_string(), uuid_fits)?;
-    check(file, "name", config.name, node.domain().as_str(), name_fits)?;
-    Ok(file)
+    check(file, "name", config.name, node.domain().as_str(), name_fits)
 }
 
 /// What a domain that was saved begins with (xl.h, `savefileheader_magic`); its configuration
@@ -255,78 +260,4 @@ fn paths(specifications: &[String]) -> Option<Vec<PathBuf>> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn disks(text: &str) -> Option<Vec<PathBuf>> {
-        DomainConfig::parse(text).disks
-    }
-
-    #[test]
-    fn plain_assignments_are_read() {
-        let config = DomainConfig::parse(
-            "# name = \"no\"\nname = \"alpha-node2\" # the second\nuuid='7F95'\n\
-             disk = [ 'phy:/dev/vg/root,xvda,w', # ]\n  \"format=raw, vdev=xvdb, target=/srv/x.img\",\n\
-             ',hdc:cdrom,r' ]\nkernel = \"/boot/vmlinuz\"\n",
-        );
-        assert_eq!(config.name.as_deref(), Some("alpha-node2"));
-        assert_eq!(config.uuid.as_deref(), Some("7F95"));
-        let disks = ["/dev/vg/root", "/srv/x.img"].map(PathBuf::from);
-        assert_eq!(config.disks.as_deref(), Some(&disks[..]));
-        assert_eq!(DomainConfig::parse("name=\"x\";").name.as_deref(), Some("x"));
-        assert_eq!(DomainConfig::parse("memory = 1; name = 'x'").name.as_deref(), Some("x"));
-    }
-
-    #[test]
-    fn what_is_no_plain_assignment_cannot_be_told() {
-        for text in [
-            "name = \"a\" + \"b\"",
-            "name = vmname",
-            "name = \"a\\x41\"",
-            "  name = \"indented\"",
-            "name = \"open",
-            "name = 'a'\nextra = \"open",
-            "name = 'a'\nvif = [ 'open'",
-            "name = 'a'\n]",
-            "name += 'a'",
-            "names = \"x\"",
-            "name",
-        ] {
-            assert_eq!(DomainConfig::parse(text).name, None, "{text}");
-        }
-    }
-
-    #[test]
-    fn the_last_assignment_counts_as_in_xl() {
-        let name = |text| DomainConfig::parse(text).name;
-        assert_eq!(name("name='a'\nname='b'\n").as_deref(), Some("b"));
-        for behind in ["name=f()", " name = 'b'", "memory = 1; name = f()", " a = 1; name = 'b'"] {
-            let text = format!("name='a'\n{behind}\n");
-            assert_eq!(DomainConfig::parse(&text).name, None, "{behind}");
-        }
-        assert_eq!(name("name = '#; ]' ; # name = 'c'").as_deref(), Some("#; ]"));
-    }
-
-    /// What the broker does not know of a disk it has to doubt.
-    #[test]
-    fn either_all_disks_are_known_or_none() {
-        let all = ["/a", "/b"].map(PathBuf::from);
-        assert_eq!(disks("disk = ['phy:/a,xvda,w']\ndisk += ['/b,raw,xvdb']").unwrap(), all);
-        assert_eq!(
-            disks("disk = ['/c,,xvda']\ndisk = ['/a,,xvda', '/b]/../b,,xvdb' ]").unwrap()[0],
-            all[0]
-        );
-        assert_eq!(disks("memory = 1").unwrap(), Vec::<PathBuf>::new());
-        for text in [
-            "disk = [ 'drbd:res0,xvda,w' ]",
-            "disk = [ 'phy:/dev/' + volume ]",
-            "disk = [ 'phy:/a,xvda,w' ] + more",
-            "disk = disks()",
-            "disk = [ 'phy:/a,xvda,w' ]\n disk += [ 'phy:/b,xvdb,w' ]",
-            "disk = [ 'phy:/a,xvda,w' ]\ndisk += more",
-            "disk = [ 'phy:/a,xvda,w' ]\nextra = \"open",
-        ] {
-            assert_eq!(disks(text), None, "{text}");
-        }
-    }
-}
+mod tests;
