@@ -68,9 +68,9 @@ pub const BUGS: &[Bug] = &[
     },
     Bug {
         name: "device models are not waited for",
-        file: "sight.rs",
-        instead_of: "let writer = writers.iter().find(|writer| self.processes.lives(writer));",
-        stands: "let writer = writers.iter().find(|writer| !PLANTED && self.processes.lives(writer));",
+        file: "processes.rs",
+        instead_of: "} else if entry.is_device_model_of(node, domids) {",
+        stands: "} else if !PLANTED && entry.is_device_model_of(node, domids) {",
     },
     Bug {
         name: "what was absent before go is taken for absent behind it",
@@ -164,6 +164,12 @@ pub const BUGS: &[Bug] = &[
         file: "toolstack/listing.rs",
         instead_of: "rows.push(Row::parse(text).map_err(|what| ListingError::Row { line, what })?);",
         stands: "match Row::parse(text) { Ok(row) => rows.push(row), Err(_) if PLANTED => {} Err(what) => return Err(ListingError::Row { line, what }) }",
+    },
+    Bug {
+        name: "whoever still has the lock kills once more without a question",
+        file: "serve/scene.rs",
+        instead_of: "if std::mem::take(&mut self.go_is_fresh) {",
+        stands: "if std::mem::take(&mut self.go_is_fresh) || (PLANTED && self.lock.is_some()) {",
     },
 ];
 

@@ -34,6 +34,8 @@ pub struct Moods {
     pub has_failed: [bool; 4],
     /// The toolstack did something that it should not.
     pub toolstack_failed: bool,
+    /// Until when no program can be begun.
+    pub no_process_until: u64,
     /// No thread can be begun: the host's limit of tasks is reached.
     pub no_tasks: bool,
 }

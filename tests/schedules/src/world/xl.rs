@@ -29,6 +29,12 @@ enum What {
     Other,
 }
 
+impl What {
+    const fn is_destroy(&self) -> bool {
+        matches!(self, Self::Destroy(_))
+    }
+}
+
 const HEADER: &str = "Name                                        ID   Mem VCPUs\tState\tTime(s)   UUID                            Reason-Code\tSecurity Label\n";
 
 impl World {
@@ -49,8 +55,7 @@ impl World {
             }
             _ => What::Other,
         };
-        if !self.calm && self.choices.once_in(400) {
-            self.hosts[host].moods.toolstack_failed = true;
+        if self.has_no_process(host, what.is_destroy()) {
             return Err(libc::EAGAIN);
         }
         if let What::List = what {
@@ -80,6 +85,22 @@ impl World {
         let first = if mood == 2 { 1_500_000 } else { 4_000 };
         self.after(first, Event::Program(host, pid));
         Ok(pid)
+    }
+
+    /// Whether the host has no process to give: once, or for a while, until what comes may be another life.
+    fn has_no_process(&mut self, host: usize, for_a_kill: bool) -> bool {
+        if self.calm {
+            return false;
+        }
+        let begins = self.choices.once_in(if for_a_kill { 100 } else { 400 });
+        let moods = &mut self.hosts[host].moods;
+        if begins {
+            moods.no_process_until =
+                self.now + [0, 20_000_000, 70_000_000][self.choices.seldom(2, 3) as usize];
+        }
+        let none = begins || self.now < moods.no_process_until;
+        moods.toolstack_failed |= none;
+        none
     }
 
     /// A broker forks to create a domain; the token that it made for that says which.
