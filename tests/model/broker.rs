@@ -273,6 +273,7 @@ fn fence(record: &Record) -> Option<Fence> {
         joined: Vec::new(),
         before: Vec::new(),
         answered: vec![caller(record.id)],
+        writers: Vec::new(),
         pid: 1,
         started: 1,
     })
