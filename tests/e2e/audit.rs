@@ -96,6 +96,12 @@ fn audit_of_files_and_policy() {
                 "cp -p /etc/sudoers.d/README /srv/lead; chown nobody /srv/lead; mv /etc/sudoers.d/README \
              /root/; ln -s /srv/lead /etc/sudoers.d/README",
             ),
+            typed(
+                "XF001",
+                "mkdir /srv/sshd; echo '# none' > /srv/sshd/a.conf; chown nobody /srv/sshd/a.conf
+                 echo 'Include /srv/sshd/*.conf' >> /etc/ssh/sshd_config",
+            ),
+            typed("XF001", "rm /srv/sshd/a.conf; chmod 1777 /srv/sshd"),
             typed("XF002", "chmod 0755 /var/lib/xen-fence/journal"),
             typed("XF110", "chmod 0664 /etc/xen-fence/clusters.d/alpha.toml"),
             typed("XF110", "chmod 0775 /etc/xen-fence/clusters.d"),

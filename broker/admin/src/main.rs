@@ -13,6 +13,7 @@ mod fence;
 mod hold;
 mod log;
 mod output;
+mod patterns;
 mod root;
 mod setup;
 

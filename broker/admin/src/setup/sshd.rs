@@ -6,6 +6,7 @@ use super::shipped::{HOST_CONF, MATCH_CONF, SSHD_CONFIG};
 use super::systemd;
 use super::wishes::Way;
 use crate::acl::accounts::GROUP;
+use crate::patterns::{fits, user_and_hosts};
 use std::fs;
 use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -65,8 +66,11 @@ pub(super) fn lets(way: Way, cluster: &str) -> Result<(), Fault> {
     let has = |wanted: &str| told.lines().any(|line| line.starts_with(wanted));
     let account = format!("fence-{cluster}");
     for (key, ours) in [("allowgroups", GROUP), ("allowusers", account.as_str())] {
-        let named =
-            |line: &str| line.split(' ').skip(1).any(|word| word == ours || word.contains('*'));
+        // From which hosts he may come is for the audit to say.
+        let named = |line: &str| {
+            let mut words = line.split(' ').skip(1);
+            words.any(|word| fits(user_and_hosts(word).0, ours))
+        };
         let of_key = || told.lines().filter(|line| line.starts_with(&format!("{key} ")));
         if of_key().next().is_some() && !of_key().any(named) {
             return Err(format!(

@@ -5,7 +5,7 @@
 //! is `policy`'s finding.
 
 use super::look::{self, About, finding};
-use super::{policy, xen};
+use super::{policy, sshd, xen};
 use crate::acl::apply::KEYS_DIR;
 use crate::audit::{Code, Family, Finding, Scene, Severity};
 use std::collections::BTreeSet;
@@ -74,7 +74,10 @@ fn look_at(scene: &Scene) -> Vec<Finding> {
     trusted.extend(configs.filter_map(|config| Some(config.parent()?.to_owned())));
     let mut private: Vec<PathBuf> = PRIVATE.iter().map(PathBuf::from).collect();
     private.extend(settings.dump().map(|dump| dump.directory.clone()));
-    match look::in_time("the files that fencing trusts", move || survey(&trusted, &private)) {
+    // Not all that lies beside a file that sshd includes is read.
+    let included = sshd::sources();
+    let look = move || survey(&trusted, &included, &private);
+    match look::in_time("the files that fencing trusts", look) {
         Ok(findings) => findings,
         Err(why) => vec![look::unseen(
             About::TooMuch,
@@ -85,14 +88,14 @@ fn look_at(scene: &Scene) -> Vec<Finding> {
     }
 }
 
-fn survey(trusted: &[PathBuf], private: &[PathBuf]) -> Vec<Finding> {
+fn survey(trusted: &[PathBuf], included: &[PathBuf], private: &[PathBuf]) -> Vec<Finding> {
     let mut places = BTreeSet::new();
     for path in trusted {
         places.extend(passed(path));
         let inside = fs::read_dir(path).into_iter().flatten().flatten();
         places.extend(inside.flat_map(|entry| passed(&entry.path())));
     }
-    places.extend(private.iter().flat_map(|path| passed(path)));
+    places.extend(included.iter().chain(private).flat_map(|path| passed(path)));
     // These the broker refuses by itself: policy, holds, settings, and where they lie.
     let of_broker = |place: &Path| {
         let settings = Path::new(SETTINGS_FILE);

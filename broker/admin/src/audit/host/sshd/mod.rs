@@ -3,6 +3,7 @@
 //!
 //! What counts is what sshd itself says of its configuration (`sshd -T`), not what stands in a file.
 
+mod beside;
 mod config;
 mod door;
 mod logins;
@@ -14,7 +15,7 @@ use super::look::{self, About, finding};
 use crate::audit::{Code, Family, Finding, Scene, Severity};
 use logins::Login;
 use settings::{Effective, Seen, Unread};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const REFUSED: Code =
     Code { id: "XF120", severity: Severity::Serious, title: "sshd refuses its own configuration" };
@@ -85,6 +86,12 @@ impl Way {
     }
 }
 
+/// The files that an sshd of this host has its settings from, and the directories where it looks for more.
+pub(super) fn sources() -> Vec<PathBuf> {
+    let ways = [Way::Dedicated, Way::Hosts].into_iter();
+    ways.flat_map(|way| config::sources(Path::new(way.file()))).collect()
+}
+
 fn reload_by_pid(file: &str) -> String {
     format!("test ! -e {file} || kill -HUP $(cat {file})")
 }
@@ -129,12 +136,12 @@ pub(super) fn asks_pam(scene: &Scene) -> bool {
 
 fn look_at(scene: &Scene) -> Vec<Finding> {
     let mut accounts = accounts::existing(scene);
+    let mut findings = beside::look(&accounts);
     // A block for the group does not concern who is not in it.
     accounts.retain(|account| account.is_known);
     if accounts.is_empty() {
-        return Vec::new();
+        return findings;
     }
-    let mut findings = Vec::new();
     let mut read = Vec::new();
     for way in [Way::Dedicated, Way::Hosts].into_iter().filter(|way| way.is_used()) {
         match of_way(way, &accounts) {
