@@ -300,6 +300,11 @@ fn audit_of_names() {
         &dom0,
         &[
             typed("XF101", "sed '/xen1/d' /etc/hosts > /root/hosts; cp /root/hosts /etc/hosts"),
+            told(
+                "XF149",
+                "cp /etc/hosts /root/hosts; head -c 5M /dev/zero | tr '\\0' '\\n' >> /etc/hosts",
+                "cp /root/hosts /etc/hosts",
+            ),
             typed("XF102", "sed -i 's/^group:.*/group: files ldap/' /etc/nsswitch.conf"),
             typed("XF102", "sed -i 's/^initgroups:.*/initgroups: files ldap/' /etc/nsswitch.conf"),
             typed("XF103", "echo 'sudoers: files sss' >> /etc/nsswitch.conf"),

@@ -133,6 +133,25 @@ fn what_a_running_domain_writes_is_seen_without_its_configuration() {
     assert!(found[0]["evidence"].as_str().unwrap().contains("stray (as it runs)"), "{found:#?}");
 }
 
+/// xl gives a device model that is a domain of its own the name of the node with `-dm` behind it, and its disks.
+#[test]
+fn a_device_model_in_a_domain_is_no_stranger() {
+    let dom0 = SHARED.take();
+    let line = "stray
+        sed -e 's/^name.*/name = \"alpha-node1-dm\"/' -e 's|stray.img|alpha-node1.img|' $X/stray.cfg > /root/dm.cfg
+        rm $X/stray.cfg; xl create /root/dm.cfg";
+    let _ = dom0.on(&["bash", "-c", &format!("{TOOLS}{line}")]).exits(0);
+    let found = findings(&dom0);
+    let page = dom0.on(&["xen-fence-admin", "audit", "--format", "html"]);
+    // What has a configuration is a domain like another.
+    let _ = dom0.sh("cp /root/dm.cfg /etc/xen/alpha-node1-dm.cfg").exits(0);
+    let with_its_file = findings(&dom0);
+    let _ = dom0.sh("rm /etc/xen/alpha-node1-dm.cfg; xl destroy alpha-node1-dm").exits(0);
+    assert_eq!(found, Vec::<Value>::new());
+    assert!(!page.says("alpha-node1-dm"), "{page}");
+    assert_eq!(codes(&with_its_file), BTreeSet::from(["XF055", "XF161"]), "{with_its_file:#?}");
+}
+
 /// With xenstored dead every xl hangs.
 #[test]
 fn a_xen_that_is_silent_is_no_all_clear_and_no_hang() {
@@ -152,7 +171,7 @@ fn a_xenstore_ls_that_fails_is_no_dead_xenstored() {
     let keep = "mv /usr/bin/xenstore-ls /root; cd /usr/bin";
     for (says, why) in [
         ("exit 1", "exit code 1"),
-        ("exec yes", "more than 1048576 bytes"),
+        ("exec yes", "more than 16777216 bytes"),
         ("exec sleep 60", "no answer within 5 s"),
     ] {
         let fault =
@@ -163,6 +182,21 @@ fn a_xenstore_ls_that_fails_is_no_dead_xenstored() {
         let audit = audit.exits(1).saying("XF151").saying(why);
         assert!(!audit.says("XF14"), "{audit}");
     }
+}
+
+/// As many lines as some three hundred guests have.
+#[test]
+fn a_host_with_many_guests_is_looked_at_like_another() {
+    let dom0 = SHARED.take();
+    let line = "instead_of_xenstore_ls '/root/xenstore-ls \"$@\"
+        test \"$2\" != /local/domain/0/backend || seq 30000 | sed \
+            \"s|.*|/local/domain/0/backend/vif/&/0/handle = \\\"0\\\"|\"'
+        xenstore-ls -f /local/domain/0/backend | wc -c";
+    let length = dom0.on(&["bash", "-c", &format!("{TOOLS}{line}")]).exits(0);
+    let found = findings(&dom0);
+    let _ = dom0.sh("mv -f /root/xenstore-ls /usr/bin").exits(0);
+    assert!(length.stdout.trim().parse::<u32>().unwrap() > 1 << 20, "{length}");
+    assert_eq!(found, Vec::<Value>::new());
 }
 
 /// Whether the toolstack answers and what it lists are one question.

@@ -193,6 +193,13 @@ pub(super) const FAULTS: &[Fault] = &[
         PrintedLine("/etc/xen/alpha-node2.cfg"),
     ),
     (
+        "a dump at each reboot",
+        "XF159",
+        "echo 'on_reboot = \"coredump-restart\"' >> $X/alpha-node2.cfg",
+        "on_reboot",
+        PrintedLine("/etc/xen/alpha-node2.cfg"),
+    ),
+    (
         "a PCI device",
         "XF160",
         "printf 'pci = [\\n  \"0000:01:00.0\",\\n]\\n' >> $X/alpha-node2.cfg",
@@ -291,6 +298,14 @@ pub(super) const FAULTS: &[Fault] = &[
          printf '# x\\nXENDOMAINS_SAVE=/var/lib/xen/save\\n' > /etc/default/xendomains",
         "in the middle",
         Printed,
+    ),
+    (
+        "a pipe in the place of what xendomains goes by",
+        "XF165",
+        "mkdir -p /etc/rc3.d; touch /etc/rc3.d/S20xendomains
+         rm -f /etc/default/xendomains; mkfifo /etc/default/xendomains",
+        "not a regular file",
+        By("rm /etc/default/xendomains"),
     ),
     (
         "a corpse of a node",

@@ -79,6 +79,10 @@ fn look(scene: &Scene) -> Vec<Finding> {
 }
 
 fn own_name() -> Option<Finding> {
+    if let Err(why) = look::text(Path::new(host::HOSTS)) {
+        let mend = "see what it is, and put a plain file in its place";
+        return Some(look::unseen(About::AFence, host::HOSTS, why, mend));
+    }
     let why = host::own_name_is_in_hosts().err()?;
     let name = look::text(Path::new("/proc/sys/kernel/hostname")).ok().flatten();
     let name = quoted(name.unwrap_or_default().trim());
