@@ -309,6 +309,12 @@ fn audit_of_names() {
             typed("XF102", "sed -i 's/^initgroups:.*/initgroups: files ldap/' /etc/nsswitch.conf"),
             typed("XF103", "echo 'sudoers: files sss' >> /etc/nsswitch.conf"),
             typed("XF104", "sed -i 's/^passwd:.*/passwd: ldap files/' /etc/nsswitch.conf"),
+            typed("XF107", "sed -i 's/^hosts:.*/hosts: dns files/' /etc/nsswitch.conf"),
+            typed(
+                "XF102",
+                "sed -i -e 's/^group:.*/group: compat/' -e '/^initgroups/d' /etc/nsswitch.conf
+                 echo +::: >> /etc/group",
+            ),
         ],
     );
     each(
