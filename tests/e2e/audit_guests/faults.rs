@@ -13,7 +13,8 @@ pub(super) enum Mend {
 }
 use Mend::{By, Printed, PrintedBehind, PrintedLine};
 
-/// What is wrong, the code for it, the commands that make it so, what the finding has to say, the mend.
+/// What is wrong, the code for it and those of what comes with it, the commands that make it so, what the
+/// finding has to say, the mend.
 pub(super) type Fault = (&'static str, &'static str, &'static str, &'static str, Mend);
 
 /// What the commands below may use: a domain that is no node, a node of one, a word for node1's UUID; another
@@ -142,7 +143,7 @@ pub(super) const FAULTS: &[Fault] = &[
     ),
     ("a configuration for all to write", "XF156", "chmod 666 $X/alpha-node2.cfg", "0666", Printed),
     ("a configuration of somebody's", "XF156", "chown 65534 $X/alpha-node2.cfg", "65534", Printed),
-    ("a directory for all to write", "XF156", "chmod 777 $X", "0777", Printed),
+    ("a directory for all to write", "XF001", "chmod 777 $X", "0777", Printed),
     (
         "a pipe in the place of a configuration",
         "XF156",

@@ -92,6 +92,8 @@ fn unfit(guests: &Guests, node: &Node, whose: &Whose, patience: &Patience) -> Op
                 )
             })
         }
+        // Of a directory that is loose the host's half tells, once for all that lie in it.
+        Ok(Err(error)) if error.is_loose() && error.path() != file => None,
         Ok(Err(error)) => {
             finding(&UNUSABLE, format!("{error}: a reset leaves the node off"), error.hint())
         }
