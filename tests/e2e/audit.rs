@@ -160,6 +160,7 @@ fn audit_of_keys() {
         typed("XF117", "sed -i '/node node2 /d' /etc/xen-fence/keys/fence-alpha"),
         typed("XF117", "chmod 0600 /etc/xen-fence/keys/fence-beta"),
         typed("XF117", "rm /etc/xen-fence/keys/fence-beta"),
+        typed("XF117", "cd /etc/xen-fence/keys; rm fence-beta; mkdir -p fence-beta/more"),
         typed("XF117", "chmod 0700 /etc/xen-fence/keys"),
         typed("XF117", "chmod 0750 /etc/xen-fence"),
         typed("XF117", "chgrp xen-fence /etc/xen-fence; chmod 0705 /etc/xen-fence"),
@@ -305,6 +306,11 @@ fn audit_of_names() {
             typed("XF102", "sed -i 's/^initgroups:.*/initgroups: files ldap/' /etc/nsswitch.conf"),
             typed("XF103", "echo 'sudoers: files sss' >> /etc/nsswitch.conf"),
             typed("XF104", "sed -i 's/^passwd:.*/passwd: ldap files/' /etc/nsswitch.conf"),
+            typed(
+                "XF102",
+                "mkdir -p /usr/etc; mv /etc/nsswitch.conf /usr/etc/
+                 sed -i 's/^initgroups:.*/initgroups: files ldap/' /usr/etc/nsswitch.conf",
+            ),
             typed("XF107", "sed -i 's/^hosts:.*/hosts: dns files/' /etc/nsswitch.conf"),
             typed(
                 "XF102",

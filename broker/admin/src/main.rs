@@ -9,6 +9,7 @@
 mod acl;
 mod audit;
 mod brake;
+mod etc;
 mod fence;
 mod hold;
 mod log;

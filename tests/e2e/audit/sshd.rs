@@ -149,6 +149,13 @@ fn audit_of_the_hosts_own_sshd_beside_that_for_fencing() {
                 "XF021",
                 with("AuthorizedKeysCommand /bin/cat /etc/motd\nAuthorizedKeysCommandUser nobody"),
             ),
+            typed(
+                "XF021",
+                format!(
+                    "{}; mkdir -p /usr/etc/ssh; mv /etc/ssh/sshd_config /usr/etc/ssh/",
+                    with("TrustedUserCAKeys /etc/ssh/everybody")
+                ),
+            ),
             told("XF049", with("NoSuchThing yes"), "rm /etc/ssh/sshd_config.d/a.conf"),
         ],
     );
@@ -189,6 +196,10 @@ fn audit_of_a_unit() {
             typed("XF121", "systemctl stop xen-fence-sshd"),
             typed("XF121", "systemctl kill --kill-who=main --signal=STOP xen-fence-sshd"),
             typed("XF122", "systemctl disable xen-fence-sshd"),
+            typed(
+                "XF122",
+                "systemctl disable xen-fence-sshd; systemctl enable --runtime xen-fence-sshd",
+            ),
             typed("XF126", "systemctl set-property xen-fence-sshd.service TasksMax=100"),
         ],
     );

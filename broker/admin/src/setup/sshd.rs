@@ -6,6 +6,7 @@ use super::shipped::{HOST_CONF, MATCH_CONF, SSHD_CONFIG};
 use super::systemd;
 use super::wishes::Way;
 use crate::acl::accounts::GROUP;
+use crate::etc;
 use crate::patterns::{fits, user_and_hosts};
 use std::fs;
 use std::io::Read as _;
@@ -17,7 +18,6 @@ use xen_fence_broker::host::own_name;
 use xen_fence_broker::names::PublicKey;
 
 const SSHD: &str = "/usr/sbin/sshd";
-const HOSTS_CONFIG: &str = "/etc/ssh/sshd_config";
 /// Without it, Debian's sshd neither starts nor says its settings.
 const SEPARATION: &str = "/run/sshd";
 const LIMIT: Duration = Duration::from_secs(10);
@@ -92,8 +92,9 @@ pub(super) fn lets(way: Way, cluster: &str) -> Result<(), Fault> {
         ),
         Way::Match => format!(
             "the host's sshd does not read {MATCH_CONF}, or something before it says otherwise\n  \
-             hint: {HOSTS_CONFIG} needs, above all else, the line `Include \
-             /etc/ssh/sshd_config.d/*.conf`"
+             hint: {} needs, above all else, the line `Include \
+             /etc/ssh/sshd_config.d/*.conf`",
+            config(way)
         ),
     })
 }
@@ -198,10 +199,10 @@ fn starts(way: Way) -> String {
     }
 }
 
-const fn config(way: Way) -> &'static str {
+fn config(way: Way) -> &'static str {
     match way {
         Way::Dedicated => SSHD_CONFIG,
-        Way::Match => HOSTS_CONFIG,
+        Way::Match => etc::SSHD.file(),
     }
 }
 

@@ -34,7 +34,7 @@ const READABLE: Code = Code {
 pub(crate) const FAMILY: Family = Family { codes: &[&LOOSE, &READABLE], look: look_at };
 
 /// Files, and directories with all that lies in them.
-const TRUSTED: [&str; 22] = [
+const TRUSTED: [&str; 27] = [
     KEYS_DIR,
     "/etc/xen-fence/sshd_config",
     "/etc/xen-fence/sshd_config.d",
@@ -46,6 +46,11 @@ const TRUSTED: [&str; 22] = [
     "/etc/group",
     "/etc/shadow",
     "/etc/nsswitch.conf",
+    "/usr/etc/ssh/sshd_config",
+    "/usr/etc/ssh/sshd_config.d",
+    "/usr/etc/sudoers",
+    "/usr/etc/sudoers.d",
+    "/usr/etc/nsswitch.conf",
     "/etc/hosts",
     "/etc/ld.so.preload",
     "/usr/sbin/sshd",

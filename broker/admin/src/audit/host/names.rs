@@ -5,6 +5,7 @@ use super::look::{self, About, finding, quoted};
 use super::sshd;
 use crate::acl::accounts::GROUP;
 use crate::audit::{Code, Family, Finding, Scene, Severity};
+use crate::etc::NSSWITCH;
 use std::collections::BTreeSet;
 use std::path::Path;
 use xen_fence_broker::host;
@@ -45,7 +46,6 @@ const HOSTS: Code = Code {
 pub(crate) const FAMILY: Family =
     Family { codes: &[&OWN_NAME, &INITGROUPS, &SUDOERS, &ACCOUNTS, &PAM, &HOSTS], look };
 
-const NSSWITCH: &str = "/etc/nsswitch.conf";
 const PAM_DIR: &str = "/etc/pam.d";
 /// Where PAM looks for a file that /etc/pam.d has not: what the distribution ships.
 const PAM_VENDOR_DIRS: [&str; 2] = ["/usr/lib/pam.d", "/usr/etc/pam.d"];
@@ -80,14 +80,19 @@ const ASKING: [&str; 9] = [
 
 fn look(scene: &Scene) -> Vec<Finding> {
     let mut findings: Vec<Finding> = own_name().into_iter().collect();
-    match look::text(Path::new(NSSWITCH)) {
+    let file = NSSWITCH.file();
+    match look::text(Path::new(file)) {
         Ok(text) => {
             let accounts: Vec<_> = scene.policy.clusters.iter().map(|it| it.account()).collect();
-            findings.extend(of_sources(&text.unwrap_or_default(), sends_on, &accounts));
+            let text = text.unwrap_or_default();
+            findings.extend(of_sources(&text, file, sends_on, &accounts).into_iter().map(|it| {
+                let mend = NSSWITCH.in_etc(it.mend);
+                Finding { mend, ..it }
+            }));
         }
         Err(why) => {
-            let mend = format!("chmod a+r {NSSWITCH}");
-            findings.push(look::unseen(About::AFence, NSSWITCH, why, &mend));
+            let mend = format!("chmod a+r {file}");
+            findings.push(look::unseen(About::AFence, file, why, &mend));
         }
     }
     if sshd::asks_pam(scene) {
@@ -128,8 +133,8 @@ impl Line<'_> {
         before.copied().find(|source| !PASS_THE_HOST_ON.contains(source))
     }
 
-    fn place(&self) -> String {
-        format!("{NSSWITCH}:{}", self.number)
+    fn place(&self, file: &str) -> String {
+        format!("{file}:{}", self.number)
     }
 }
 
@@ -178,7 +183,12 @@ fn sends_on(database: &str) -> bool {
     text.lines().any(|line| line.starts_with('+') || line.starts_with("-@"))
 }
 
-fn of_sources(text: &str, sends_on: fn(&str) -> bool, accounts: &[String]) -> Vec<Finding> {
+fn of_sources(
+    text: &str,
+    file: &str,
+    sends_on: fn(&str) -> bool,
+    accounts: &[String],
+) -> Vec<Finding> {
     let line = |database: &str| line(text, database, sends_on);
     let mut findings = Vec::new();
     // Without a line of its own, initgroups asks every source of group (initgroups.c in glibc).
@@ -195,35 +205,34 @@ fn of_sources(text: &str, sends_on: fn(&str) -> bool, accounts: &[String]) -> Ve
             accounts.join(", ")
         );
         let mend = if own_line {
-            format!("sed -i '{}s/.*/initgroups: files/' {NSSWITCH}", groups.number)
+            format!("sed -i '{}s/.*/initgroups: files/' {file}", groups.number)
         } else {
-            format!("echo 'initgroups: files' >> {NSSWITCH}")
+            format!("echo 'initgroups: files' >> {file}")
         };
-        findings.push(finding(&INITGROUPS, groups.place(), evidence, mend));
+        findings.push(finding(&INITGROUPS, groups.place(file), evidence, mend));
     }
     if let Some(sudoers) = line("sudoers")
         && let Some(away) = sudoers.away()
     {
         let evidence = format!("sudo asks {away} before it starts the broker");
-        let mend = format!("sed -i '{}s/.*/sudoers: files/' {NSSWITCH}", sudoers.number);
-        findings.push(finding(&SUDOERS, sudoers.place(), evidence, mend));
+        let mend = format!("sed -i '{}s/.*/sudoers: files/' {file}", sudoers.number);
+        findings.push(finding(&SUDOERS, sudoers.place(file), evidence, mend));
     }
     for database in ["passwd", "group", "shadow"] {
         let Some(line) = line(database) else { continue };
         if let Some(first) = line.sources.first().filter(|first| !LOCAL.contains(first)) {
             let evidence =
                 format!("{database} asks {first} first, and {GROUP}'s accounts are here");
-            let mend =
-                format!("sed -i '{}s/{database}:[[:space:]]*/&files /' {NSSWITCH}", line.number);
-            findings.push(finding(&ACCOUNTS, line.place(), evidence, mend));
+            let mend = format!("sed -i '{}s/{database}:[[:space:]]*/&files /' {file}", line.number);
+            findings.push(finding(&ACCOUNTS, line.place(file), evidence, mend));
         }
     }
     if let Some(hosts) = line("hosts")
         && let Some(away) = hosts.before_this_host()
     {
         let evidence = format!("hosts asks {away} first: where that is silent, sudo waits for it");
-        let mend = format!("sed -i '{}s/hosts:[[:space:]]*/&files /' {NSSWITCH}", hosts.number);
-        findings.push(finding(&HOSTS, hosts.place(), evidence, mend));
+        let mend = format!("sed -i '{}s/hosts:[[:space:]]*/&files /' {file}", hosts.number);
+        findings.push(finding(&HOSTS, hosts.place(file), evidence, mend));
     }
     findings
 }
@@ -323,7 +332,7 @@ mod tests {
     use super::*;
 
     fn codes(text: &str) -> Vec<&'static str> {
-        of_sources(text, |_| false, &[]).iter().map(|finding| finding.code.id).collect()
+        of_sources(text, "", |_| false, &[]).iter().map(|finding| finding.code.id).collect()
     }
 
     #[test]
@@ -349,7 +358,7 @@ mod tests {
     #[test]
     fn compat_is_the_hosts_own_until_a_line_sends_on() {
         let codes = |text: &str, sends_on| -> Vec<&str> {
-            of_sources(text, sends_on, &[]).iter().map(|finding| finding.code.id).collect()
+            of_sources(text, "", sends_on, &[]).iter().map(|finding| finding.code.id).collect()
         };
         let text = "passwd: compat\ngroup: compat\nshadow: compat\n";
         assert!(codes(text, |_| false).is_empty());
@@ -360,7 +369,7 @@ mod tests {
         assert!(codes(&local, |_| true).is_empty());
         let ldap = format!("initgroups: compat\n{text}group_compat: ldap\n");
         assert_eq!(codes(&ldap, |database| database == "group"), ["XF102"]);
-        let found = of_sources(&ldap, |_| true, &[]);
+        let found = of_sources(&ldap, "", |_| true, &[]);
         assert!(found[0].evidence.contains("ask ldap"), "{}", found[0].evidence);
     }
 

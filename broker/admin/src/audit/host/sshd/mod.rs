@@ -13,6 +13,7 @@ mod standing;
 use super::accounts::{self, Account};
 use super::look::{self, About, finding};
 use crate::audit::{Code, Family, Finding, Scene, Severity};
+use crate::etc;
 use logins::Login;
 use settings::{Effective, Seen, Unread};
 use std::path::{Path, PathBuf};
@@ -44,7 +45,6 @@ pub(crate) const FAMILY: Family = Family {
 /// The program.
 const SSHD: &str = "/usr/sbin/sshd";
 const DEDICATED_FILE: &str = "/etc/xen-fence/sshd_config";
-const HOSTS_FILE: &str = "/etc/ssh/sshd_config";
 /// Without it sshd does nothing.
 const PRIVATE_DIR: &str = "/run/sshd";
 /// Our block in the host's own.
@@ -61,10 +61,10 @@ enum Way {
 
 impl Way {
     /// Its configuration.
-    const fn file(self) -> &'static str {
+    fn file(self) -> &'static str {
         match self {
             Self::Dedicated => DEDICATED_FILE,
-            Self::Hosts => HOSTS_FILE,
+            Self::Hosts => etc::SSHD.file(),
         }
     }
 
@@ -135,6 +135,14 @@ pub(super) fn asks_pam(scene: &Scene) -> bool {
 }
 
 fn look_at(scene: &Scene) -> Vec<Finding> {
+    let mut findings = of_ways(scene);
+    for finding in &mut findings {
+        finding.mend = etc::SSHD.in_etc(std::mem::take(&mut finding.mend));
+    }
+    findings
+}
+
+fn of_ways(scene: &Scene) -> Vec<Finding> {
     let mut accounts = accounts::existing(scene);
     let mut findings = beside::look(&accounts);
     // A block for the group does not concern who is not in it.
