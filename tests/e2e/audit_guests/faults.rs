@@ -42,7 +42,7 @@ pub(super) const TOOLS: &str = "set -e
 pub(super) const FAULTS: &[Fault] = &[
     (
         "a domain in two clusters, by its UUID",
-        "XF051",
+        "XF051 XF117",
         "printf '[nodes.db3]\\ndomain = \"alpha-node1\"\\nuuid = \"%s\"\\nconfig = \"%s\"\\nkeys = [\"%s\"]\\n' \
          $(uuid alpha-node1) $X/alpha-node1.cfg \"$(key db3)\" >> $P/beta.toml",
         "may kill the other",
@@ -89,7 +89,7 @@ pub(super) const FAULTS: &[Fault] = &[
     ),
     (
         "a node's configuration that xl does not read",
-        "XF057",
+        "XF057 XF157",
         "echo 'pci = [ ' >> $X/alpha-node1.cfg",
         "xl refuses the file",
         By("sed -i '/^pci/d' $X/alpha-node1.cfg"),
@@ -251,7 +251,7 @@ pub(super) const FAULTS: &[Fault] = &[
     ),
     (
         "a cluster of one",
-        "XF163",
+        "XF163 XF113 XF117",
         "stray; xl create $X/stray.cfg
          printf 'actions = [\"off\"]\\n[nodes.stray]\\nuuid = \"%s\"\\nconfig = \"%s\"\\nkeys = [\"%s\"]\\n' \
          $(uuid stray) $X/stray.cfg \"$(key stray)\" > $P/gamma.toml",
@@ -263,9 +263,11 @@ pub(super) const FAULTS: &[Fault] = &[
         "XF164",
         "sed -i 's|,xvda,w\"|&, \"/srv/disks/alpha-node1.img,,xvdb,w\"|' $X/alpha-node2.cfg
          sed -i 's/^\\[nodes.node1\\]/&\\ntargets = []/' $P/alpha.toml
-         printf '[operators.ada]\\nactions = [\"off\"]\\nkeys = [\"%s\"]\\n' \"$(key ada)\" >> $P/alpha.toml",
+         printf '[operators.ada]\\nactions = [\"off\"]\\nkeys = [\"%s\"]\\n' \"$(key ada)\" >> $P/alpha.toml
+         xen-fence-admin acl apply",
         "node1 may not kill node2",
-        By("sed -i 's/^targets = .*/targets = [\"node2\"]/' $P/alpha.toml"),
+        By("sed -i 's/^targets = .*/targets = [\"node2\"]/; /operators.ada/,$d' $P/alpha.toml
+            xen-fence-admin acl apply"),
     ),
     (
         "libvirt at the next boot",

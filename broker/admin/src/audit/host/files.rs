@@ -74,15 +74,20 @@ fn look_at(scene: &Scene) -> Vec<Finding> {
     let settings = policy::settings().unwrap_or_default();
     trusted.push(xen::program(&settings));
     let nodes = scene.policy.clusters.iter().flat_map(|cluster| cluster.nodes());
-    let configs = nodes.filter_map(|node| node.config());
-    // A configuration itself is looked at with its domain.
-    trusted.extend(configs.filter_map(|config| Some(config.parent()?.to_owned())));
+    let configs: Vec<PathBuf> = nodes.filter_map(|it| it.config().map(Path::to_owned)).collect();
+    trusted.extend(configs.iter().filter_map(|config| Some(config.parent()?.to_owned())));
     let mut private: Vec<PathBuf> = PRIVATE.iter().map(PathBuf::from).collect();
     private.extend(settings.dump().map(|dump| dump.directory.clone()));
     // Not all that lies beside a file that sshd includes is read.
     let included = sshd::sources();
-    let look = move || survey(&trusted, &included, &private);
-    match look::in_time("the files that fencing trusts", look) {
+    let all = move || {
+        let mut findings = survey(&trusted, &included, &private);
+        // A configuration itself is looked at with its domain.
+        let configs: Vec<String> = configs.iter().map(|it| it.display().to_string()).collect();
+        findings.retain(|finding| !configs.contains(&finding.about));
+        findings
+    };
+    match look::in_time("the files that fencing trusts", all) {
         Ok(findings) => findings,
         Err(why) => vec![look::unseen(
             About::TooMuch,

@@ -154,7 +154,7 @@ impl Effective {
         let mut found: Vec<Self> = Vec::new();
         for login in logins(&first.listeners()) {
             let answer = Self::of(way, account, login)?;
-            if found.iter().all(|other| other.values != answer.values) {
+            if answer.tells_hosts_apart() || found.iter().all(|it| it.values != answer.values) {
                 found.push(answer);
             }
         }
@@ -184,6 +184,11 @@ impl Effective {
             values.entry(keyword.to_owned()).or_default().push(value.to_owned());
         }
         Self { login, values }
+    }
+
+    /// Whether it means users by where they come from: of two logins that it says the same for, one may get in.
+    fn tells_hosts_apart(&self) -> bool {
+        ["allowusers", "denyusers"].iter().any(|key| self.words(key).any(|word| word.contains('@')))
     }
 
     /// Where it listens: the same for all logins.
