@@ -183,6 +183,33 @@ fn audit_of_a_host_with_one_sshd() {
     );
 }
 
+/// What is printed on a host with one sshd, typed in the source where `make dom0` has been run.
+#[test]
+fn audit_of_a_host_that_gets_an_sshd_for_fencing() {
+    if !std::path::Path::new("/lib/systemd/systemd").exists() {
+        let why = "there is no systemd here (package systemd)";
+        return skipped("audit_of_a_host_that_gets_an_sshd_for_fencing", why);
+    }
+    let dom0 = two_clusters().systemd().hosts_sshd().raise().unwrap();
+    let unit = "/usr/lib/systemd/system/xen-fence-sshd.service";
+    let _ =
+        dom0.sh(&format!("rm /etc/xen-fence/sshd_config {unit}; systemctl daemon-reload")).exits(0);
+    let found = audit(&dom0);
+    let [(code, _, mend)] = found.as_slice() else { panic!("{found:#?}") };
+    assert_eq!(code, "XF123");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    if !dom0.has(&format!("{source}/Makefile")) {
+        let why =
+            "the source lies on a file system of its own, which a throwaway dom0 does not have";
+        return skipped("audit_of_a_host_that_gets_an_sshd_for_fencing", why);
+    }
+    let built = std::env::current_exe().unwrap();
+    let built = built.parent().and_then(std::path::Path::parent).unwrap().display();
+    let typed = format!("cd {source} && export MAKEFLAGS='--silent -- BUILT={built}' && {mend}");
+    let _ = dom0.sh(&typed).exits(0);
+    assert_eq!(audit(&dom0), []);
+}
+
 #[test]
 fn audit_of_a_unit() {
     if !std::path::Path::new("/lib/systemd/systemd").exists() {
