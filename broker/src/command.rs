@@ -13,7 +13,7 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// Most bytes that are read of a program's standard output, and of its standard error.
+/// Most bytes that are read of a program's standard output, and of its standard error, as a rule.
 const OUTPUT_CAP: usize = 1 << 20;
 /// The search path of the programs that the toolstack itself calls (hotplug scripts).
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -72,10 +72,12 @@ pub enum CommandError {
         limit: Duration,
     },
     /// It said more than anybody asked.
-    #[error("{line}: more than {OUTPUT_CAP} bytes of output, killed")]
+    #[error("{line}: more than {cap} bytes of output, killed")]
     TooMuch {
         /// The command.
         line: String,
+        /// How much was wanted at most.
+        cap: usize,
     },
     /// Its output could not be read.
     #[error("{line}: its output could not be read: {source}")]
@@ -98,6 +100,19 @@ pub enum CommandError {
 /// # Errors
 /// See [`CommandError`]; a program that ends with an exit code other than 0 is no error here.
 pub fn run(program: &Path, args: &[&str], limit: Duration) -> Result<Finished, CommandError> {
+    run_for(OUTPUT_CAP, program, args, limit)
+}
+
+/// The same for a program that may say up to `cap` bytes.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_for(
+    cap: usize,
+    program: &Path,
+    args: &[&str],
+    limit: Duration,
+) -> Result<Finished, CommandError> {
     let line = describe(program, args);
     let deadline = Instant::now().checked_add(limit).unwrap_or_else(Instant::now);
     let mut child = Command::new(program)
@@ -112,19 +127,19 @@ pub fn run(program: &Path, args: &[&str], limit: Duration) -> Result<Finished, C
         .process_group(0)
         .spawn()
         .map_err(|source| CommandError::Start { line: line.clone(), source })?;
-    let answer = collect(&mut child, deadline);
+    let answer = collect(&mut child, cap, deadline);
     if !matches!(answer, Ok((Some(_), _, _))) {
         kill_group(&mut child);
     }
     match answer {
-        Ok((Some(status), stdout, stderr)) if stdout.len().max(stderr.len()) <= OUTPUT_CAP => {
+        Ok((Some(status), stdout, stderr)) if stdout.len().max(stderr.len()) <= cap => {
             match (String::from_utf8(stdout), String::from_utf8(stderr)) {
                 (Ok(stdout), Ok(stderr)) => Ok(Finished { status, stdout, stderr }),
                 (Err(_), _) | (_, Err(_)) => Err(CommandError::NotText { line }),
             }
         }
-        Ok((_, stdout, stderr)) if stdout.len().max(stderr.len()) > OUTPUT_CAP => {
-            Err(CommandError::TooMuch { line })
+        Ok((_, stdout, stderr)) if stdout.len().max(stderr.len()) > cap => {
+            Err(CommandError::TooMuch { line, cap })
         }
         Ok(_) => Err(CommandError::TimedOut { line, limit }),
         Err(source) => Err(CommandError::Read { line, source }),
@@ -146,6 +161,7 @@ pub fn describe(program: &Path, args: &[&str]) -> String {
 /// ran out.
 fn collect(
     child: &mut Child,
+    cap: usize,
     deadline: Instant,
 ) -> std::io::Result<(Option<ExitStatus>, Vec<u8>, Vec<u8>)> {
     let (mut out, mut err) = (child.stdout.take(), child.stderr.take());
@@ -155,7 +171,7 @@ fn collect(
         let (out_ready, err_ready) = wait_readable(out.as_ref(), err.as_ref(), left)?;
         read_some(&mut out, out_ready, &mut out_bytes)?;
         read_some(&mut err, err_ready, &mut err_bytes)?;
-        if out_bytes.len().max(err_bytes.len()) > OUTPUT_CAP {
+        if out_bytes.len().max(err_bytes.len()) > cap {
             return Ok((None, out_bytes, err_bytes));
         }
     }
@@ -287,7 +303,18 @@ mod tests {
     #[test]
     fn endless_output_ends_at_the_cap() {
         let error = sh("yes", Duration::from_secs(20)).unwrap_err();
-        assert!(matches!(error, CommandError::TooMuch { .. }), "{error}");
+        assert!(
+            error.to_string().ends_with("more than 1048576 bytes of output, killed"),
+            "{error}"
+        );
+        let say = |count: u32| {
+            let script = format!("head -c {count} /dev/zero");
+            run_for(3 << 20, Path::new("/bin/sh"), &["-c", &script], Duration::from_secs(20))
+        };
+        assert_eq!(say(3 << 20).unwrap().stdout.len(), 3 << 20);
+        assert!(
+            matches!(say((3 << 20) + 1), Err(CommandError::TooMuch { cap, .. }) if cap == 3 << 20)
+        );
     }
 
     #[test]

@@ -1,10 +1,18 @@
 //! What on this host could hold up, hide or forbid a fence, apart from the hypervisor: looked at by
 //! rehearsals, never by a fence.
 
+use crate::bounded;
 use nix::sys::statvfs::{FsFlags, statvfs};
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::Path;
+use std::time::Duration;
 use xen_fence_protocol::HostName;
+
+/// A file that takes longer is not waited for.
+const FILE: Duration = Duration::from_secs(3);
+/// No file that is looked at here is longer.
+const MOST: u64 = 4 << 20;
 
 /// The name by which this dom0 signs its replies.
 #[must_use]
@@ -20,11 +28,42 @@ pub fn own_name() -> HostName {
 pub fn own_name_is_in_hosts() -> Result<(), String> {
     let name = nix::unistd::gethostname().unwrap_or_default();
     let name = name.to_string_lossy();
-    let hosts = fs::read_to_string("/etc/hosts").unwrap_or_default();
-    if names(&hosts).any(|known| known.eq_ignore_ascii_case(&name)) {
+    let hosts = text(Path::new(HOSTS))
+        .map_err(|why| format!("{why}; whether this host's name {name} is there is not known"))?;
+    if names(&hosts.unwrap_or_default()).any(|known| known.eq_ignore_ascii_case(&name)) {
         return Ok(());
     }
-    Err(format!("this host's name {name} is not in /etc/hosts"))
+    Err(format!("this host's name {name} is not in {HOSTS}"))
+}
+
+/// Where a host has names of its own.
+pub const HOSTS: &str = "/etc/hosts";
+
+/// The text of a file, in the time that a file system takes that answers; none if there is no such file.
+///
+/// # Errors
+/// A sentence that names the path. A pipe, a device and what has no end are refused.
+pub fn text(path: &Path) -> Result<Option<String>, String> {
+    let of_thread = path.to_owned();
+    match bounded::within(FILE, move || read(&of_thread)) {
+        Ok(Ok(text)) => Ok(Some(text)),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(Err(error)) => Err(format!("{} cannot be read: {error}", path.display())),
+        Err(undone) => Err(format!("{} was not read {undone}", path.display())),
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    // A pipe would be waited for, and a device has no end.
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MOST.saturating_add(1)).read_to_end(&mut bytes)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > MOST) {
+        return Err(io::Error::other(format!("it is longer than {MOST} bytes")));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// The names of a hosts file (hosts(5)).
@@ -102,6 +141,17 @@ mod tests {
             "127.0.0.1 localhost\n# 10.0.0.1 xen1\n10.0.0.2\txen2 xen2.example # xen3\nxen4\n";
         let found: Vec<&str> = names(hosts).collect();
         assert_eq!(found, ["localhost", "xen2", "xen2.example"]);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(text(&dir.path().join("none")), Ok(None));
+        assert!(text(dir.path()).unwrap_err().contains("not a regular file"));
+        let long = dir.path().join("long");
+        File::create(&long).unwrap().set_len(MOST + 1).unwrap();
+        assert!(text(&long).unwrap_err().contains("longer than"));
+        assert!(text(Path::new("/dev/zero")).is_err());
     }
 
     #[test]

@@ -52,6 +52,12 @@ impl InsecureFile {
         matches!(self.fault, Fault::Missing | Fault::Io(_))
     }
 
+    /// Whether somebody else than its owner may have changed it.
+    #[must_use]
+    pub const fn is_loose(&self) -> bool {
+        matches!(self.fault, Fault::Owner { .. } | Fault::Writable { .. })
+    }
+
     /// What mends it.
     #[must_use]
     pub fn hint(&self) -> String {

@@ -273,8 +273,15 @@ fn the_hosts_own_sshd_is_the_other_way() {
     let _ = dom0.on(&["xen-fence-admin", "setup", "--yes"]).exits(0).saying("put in order");
     assert_eq!(dom0.mode("/etc/xen-fence").0, 0o755);
     let text = dom0.file(config);
-    dom0.write(config, format!("AllowGroups root\n{text}"), 0o644);
-    let _ = set_up(&dom0, &["node1"], &way).exits(1).saying("hint: add xen-fence to allowgroups");
+    for (line, hint) in [
+        ("AllowGroups root", "hint: add xen-fence to allowgroups"),
+        ("AllowUsers root adm*", "hint: add fence-alpha to allowusers"),
+    ] {
+        dom0.write(config, format!("{line}\n{text}"), 0o644);
+        let _ = set_up(&dom0, &["node1"], &way).exits(1).saying(hint);
+    }
+    dom0.write(config, format!("AllowUsers root fence-*@10.77.0.0/24\n{text}"), 0o644);
+    let _ = dom0.on(&["xen-fence-admin", "setup"]).exits(0);
     dom0.write(config, text, 0o644);
     // What sshd would not accept is not left there: the administrators come in through it.
     let block = "/etc/ssh/sshd_config.d/xen-fence.conf";

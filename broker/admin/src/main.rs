@@ -9,10 +9,12 @@
 mod acl;
 mod audit;
 mod brake;
+mod etc;
 mod fence;
 mod hold;
 mod log;
 mod output;
+mod patterns;
 mod root;
 mod setup;
 

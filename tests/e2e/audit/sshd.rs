@@ -1,6 +1,6 @@
 //! Both ways of sshd with one fault each: in their settings, at their port, in their unit.
 
-use super::{each, each_beside, told, typed};
+use super::{audit, each, each_beside, told, typed};
 use crate::two_clusters;
 use xen_fence_tests::skipped;
 
@@ -84,6 +84,17 @@ fn audit_of_the_hosts_own_sshd() {
             typed("XF024", changed("s/PermitTTY no/PermitTTY yes/")),
             typed("XF124", "echo MaxStartups 2 >> /etc/ssh/sshd_config"),
             typed("XF125", "echo AllowGroups staff >> /etc/ssh/sshd_config"),
+            typed(
+                "XF125",
+                "printf 'DenyUsers root\nDenyUsers fence-beta@192.168.7.0/24\n' >> /etc/ssh/sshd_config",
+            ),
+            // alpha may come from elsewhere as well.
+            typed("XF125", "echo 'AllowUsers root fence-*@10.77.0.0/16' >> /etc/ssh/sshd_config"),
+            told(
+                "XF149",
+                "printf 'UseDNS yes\nDenyUsers fence-*@*.example\n' > /etc/ssh/sshd_config.d/a.conf",
+                "rm /etc/ssh/sshd_config.d/a.conf",
+            ),
             typed("XF125", "echo PubkeyAuthentication no >> /etc/ssh/sshd_config"),
             typed(
                 "XF020",
@@ -100,6 +111,57 @@ fn audit_of_the_hosts_own_sshd() {
     // What is for others as well stays.
     let hosts = dom0.file("/etc/ssh/sshd_config");
     assert!(hosts.contains(" ForceCommand /bin/true"), "{hosts}");
+    assert!(hosts.contains("\nDenyUsers root\n"), "{hosts}");
+    // Who may come from where his policy has him come from is not shut out; nor is he by a name that sshd
+    // does not look up.
+    let users = "AllowUsers fence-alpha fence-*@10.77.0.0/24,192.168.7.*\nDenyUsers *@*.example";
+    dom0.write("/etc/ssh/sshd_config.d/a.conf", users, 0o644);
+    let _ = dom0.sh("sed -i '/^AllowUsers/d' /etc/ssh/sshd_config").exits(0);
+    assert_eq!(audit(&dom0), []);
+}
+
+/// Where fencing has an sshd for itself, the other one knows the accounts all the same.
+#[test]
+fn audit_of_the_hosts_own_sshd_beside_that_for_fencing() {
+    let dom0 = two_clusters().raise().unwrap();
+    dom0.remove("/etc/ssh/sshd_config.d/xen-fence.conf");
+    let with = |text: &str| {
+        format!(
+            "sed -i '/^DenyUsers/d' /etc/ssh/sshd_config; touch /etc/ssh/everybody
+             printf '{text}\n' > /etc/ssh/sshd_config.d/a.conf"
+        )
+    };
+    let own = "mkdir -p /etc/ssh/keys; touch /etc/ssh/keys/fence-alpha; ";
+    each(
+        &dom0,
+        &[
+            typed("XF009", format!("{own}{}", with("AuthorizedKeysFile /etc/ssh/keys/%%u"))),
+            typed(
+                "XF009",
+                format!(
+                    "{own}{}",
+                    with("Match Address 10.9.0.0/16\n AuthorizedKeysFile .ssh/x /etc/ssh/keys/%%u")
+                ),
+            ),
+            typed("XF021", with("AuthorizedKeysFile .ssh/authorized_keys /etc/ssh/everybody")),
+            typed("XF021", with("TrustedUserCAKeys /etc/ssh/everybody")),
+            typed(
+                "XF021",
+                with("AuthorizedKeysCommand /bin/cat /etc/motd\nAuthorizedKeysCommandUser nobody"),
+            ),
+            typed(
+                "XF021",
+                format!(
+                    "{}; mkdir -p /usr/etc/ssh; mv /etc/ssh/sshd_config /usr/etc/ssh/",
+                    with("TrustedUserCAKeys /etc/ssh/everybody")
+                ),
+            ),
+            told("XF049", with("NoSuchThing yes"), "rm /etc/ssh/sshd_config.d/a.conf"),
+        ],
+    );
+    let shut = with("TrustedUserCAKeys /etc/ssh/everybody\nAllowGroups staff");
+    let _ = dom0.sh(&shut).exits(0);
+    assert_eq!(audit(&dom0), [], "it lets none of the accounts in");
 }
 
 #[test]
@@ -121,6 +183,33 @@ fn audit_of_a_host_with_one_sshd() {
     );
 }
 
+/// What is printed on a host with one sshd, typed in the source where `make dom0` has been run.
+#[test]
+fn audit_of_a_host_that_gets_an_sshd_for_fencing() {
+    if !std::path::Path::new("/lib/systemd/systemd").exists() {
+        let why = "there is no systemd here (package systemd)";
+        return skipped("audit_of_a_host_that_gets_an_sshd_for_fencing", why);
+    }
+    let dom0 = two_clusters().systemd().hosts_sshd().raise().unwrap();
+    let unit = "/usr/lib/systemd/system/xen-fence-sshd.service";
+    let _ =
+        dom0.sh(&format!("rm /etc/xen-fence/sshd_config {unit}; systemctl daemon-reload")).exits(0);
+    let found = audit(&dom0);
+    let [(code, _, mend)] = found.as_slice() else { panic!("{found:#?}") };
+    assert_eq!(code, "XF123");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    if !dom0.has(&format!("{source}/Makefile")) {
+        let why =
+            "the source lies on a file system of its own, which a throwaway dom0 does not have";
+        return skipped("audit_of_a_host_that_gets_an_sshd_for_fencing", why);
+    }
+    let built = std::env::current_exe().unwrap();
+    let built = built.parent().and_then(std::path::Path::parent).unwrap().display();
+    let typed = format!("cd {source} && export MAKEFLAGS='--silent -- BUILT={built}' && {mend}");
+    let _ = dom0.sh(&typed).exits(0);
+    assert_eq!(audit(&dom0), []);
+}
+
 #[test]
 fn audit_of_a_unit() {
     if !std::path::Path::new("/lib/systemd/systemd").exists() {
@@ -134,6 +223,10 @@ fn audit_of_a_unit() {
             typed("XF121", "systemctl stop xen-fence-sshd"),
             typed("XF121", "systemctl kill --kill-who=main --signal=STOP xen-fence-sshd"),
             typed("XF122", "systemctl disable xen-fence-sshd"),
+            typed(
+                "XF122",
+                "systemctl disable xen-fence-sshd; systemctl enable --runtime xen-fence-sshd",
+            ),
             typed("XF126", "systemctl set-property xen-fence-sshd.service TasksMax=100"),
         ],
     );

@@ -13,7 +13,8 @@ pub(super) enum Mend {
 }
 use Mend::{By, Printed, PrintedBehind, PrintedLine};
 
-/// What is wrong, the code for it, the commands that make it so, what the finding has to say, the mend.
+/// What is wrong, the code for it and those of what comes with it, the commands that make it so, what the
+/// finding has to say, the mend.
 pub(super) type Fault = (&'static str, &'static str, &'static str, &'static str, Mend);
 
 /// What the commands below may use: a domain that is no node, a node of one, a word for node1's UUID; another
@@ -41,7 +42,7 @@ pub(super) const TOOLS: &str = "set -e
 pub(super) const FAULTS: &[Fault] = &[
     (
         "a domain in two clusters, by its UUID",
-        "XF051",
+        "XF051 XF117",
         "printf '[nodes.db3]\\ndomain = \"alpha-node1\"\\nuuid = \"%s\"\\nconfig = \"%s\"\\nkeys = [\"%s\"]\\n' \
          $(uuid alpha-node1) $X/alpha-node1.cfg \"$(key db3)\" >> $P/beta.toml",
         "may kill the other",
@@ -88,7 +89,7 @@ pub(super) const FAULTS: &[Fault] = &[
     ),
     (
         "a node's configuration that xl does not read",
-        "XF057",
+        "XF057 XF157",
         "echo 'pci = [ ' >> $X/alpha-node1.cfg",
         "xl refuses the file",
         By("sed -i '/^pci/d' $X/alpha-node1.cfg"),
@@ -142,7 +143,7 @@ pub(super) const FAULTS: &[Fault] = &[
     ),
     ("a configuration for all to write", "XF156", "chmod 666 $X/alpha-node2.cfg", "0666", Printed),
     ("a configuration of somebody's", "XF156", "chown 65534 $X/alpha-node2.cfg", "65534", Printed),
-    ("a directory for all to write", "XF156", "chmod 777 $X", "0777", Printed),
+    ("a directory for all to write", "XF001", "chmod 777 $X", "0777", Printed),
     (
         "a pipe in the place of a configuration",
         "XF156",
@@ -190,6 +191,13 @@ pub(super) const FAULTS: &[Fault] = &[
         "XF159",
         "sed -i 's/^on_crash.*/on_crash = \"coredump-restart\"/' $X/alpha-node2.cfg",
         "a fence waits",
+        PrintedLine("/etc/xen/alpha-node2.cfg"),
+    ),
+    (
+        "a dump at each reboot",
+        "XF159",
+        "echo 'on_reboot = \"coredump-restart\"' >> $X/alpha-node2.cfg",
+        "on_reboot",
         PrintedLine("/etc/xen/alpha-node2.cfg"),
     ),
     (
@@ -243,7 +251,7 @@ pub(super) const FAULTS: &[Fault] = &[
     ),
     (
         "a cluster of one",
-        "XF163",
+        "XF163 XF113 XF117",
         "stray; xl create $X/stray.cfg
          printf 'actions = [\"off\"]\\n[nodes.stray]\\nuuid = \"%s\"\\nconfig = \"%s\"\\nkeys = [\"%s\"]\\n' \
          $(uuid stray) $X/stray.cfg \"$(key stray)\" > $P/gamma.toml",
@@ -255,9 +263,11 @@ pub(super) const FAULTS: &[Fault] = &[
         "XF164",
         "sed -i 's|,xvda,w\"|&, \"/srv/disks/alpha-node1.img,,xvdb,w\"|' $X/alpha-node2.cfg
          sed -i 's/^\\[nodes.node1\\]/&\\ntargets = []/' $P/alpha.toml
-         printf '[operators.ada]\\nactions = [\"off\"]\\nkeys = [\"%s\"]\\n' \"$(key ada)\" >> $P/alpha.toml",
+         printf '[operators.ada]\\nactions = [\"off\"]\\nkeys = [\"%s\"]\\n' \"$(key ada)\" >> $P/alpha.toml
+         xen-fence-admin acl apply",
         "node1 may not kill node2",
-        By("sed -i 's/^targets = .*/targets = [\"node2\"]/' $P/alpha.toml"),
+        By("sed -i 's/^targets = .*/targets = [\"node2\"]/; /operators.ada/,$d' $P/alpha.toml
+            xen-fence-admin acl apply"),
     ),
     (
         "libvirt at the next boot",
@@ -291,6 +301,14 @@ pub(super) const FAULTS: &[Fault] = &[
          printf '# x\\nXENDOMAINS_SAVE=/var/lib/xen/save\\n' > /etc/default/xendomains",
         "in the middle",
         Printed,
+    ),
+    (
+        "a pipe in the place of what xendomains goes by",
+        "XF165",
+        "mkdir -p /etc/rc3.d; touch /etc/rc3.d/S20xendomains
+         rm -f /etc/default/xendomains; mkfifo /etc/default/xendomains",
+        "not a regular file",
+        By("rm /etc/default/xendomains"),
     ),
     (
         "a corpse of a node",

@@ -9,6 +9,7 @@ use crate::{Ending, Format};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use xen_fence_broker::acl::{CLUSTERS_DIR, Cluster, PolicyError};
+use xen_fence_broker::names::ClusterName;
 use xen_fence_broker::settings;
 
 /// How much something matters.
@@ -41,7 +42,7 @@ pub(crate) fn run(files: &[PathBuf], format: Format) -> Ending {
     let findings = if files.is_empty() {
         of_host(Path::new(CLUSTERS_DIR), Path::new(settings::SETTINGS_FILE))
     } else {
-        files.iter().flat_map(|file| of_file(file)).collect()
+        of_files(files)
     };
     for finding in &findings {
         match (format, finding.level) {
@@ -79,7 +80,7 @@ fn of_host(dir: &Path, settings_file: &Path) -> Vec<Finding> {
     }
     findings.extend(policy.broken.iter().map(Finding::of_policy));
     for conflict in policy.conflicts() {
-        findings.push(Finding::about(Level::Error, dir, conflict));
+        findings.push(Finding::about(Level::Error, dir, conflict.to_string()));
     }
     for path in &policy.ignored {
         let message = "not read: its name is not that of a cluster with .toml behind it";
@@ -99,19 +100,42 @@ fn of_host(dir: &Path, settings_file: &Path) -> Vec<Finding> {
     findings
 }
 
-/// What there is to say of one file by itself: as the broker would read it where it lies among the
-/// policy, else its text alone, so that a draft can be checked by anybody before it is installed.
-fn of_file(path: &Path) -> Vec<Finding> {
+/// What there is to say of these files: of each by itself, and of what two of them cannot have in
+/// common.
+fn of_files(files: &[PathBuf]) -> Vec<Finding> {
+    let mut policy = Policy::default();
+    let mut findings = Vec::new();
+    let mut read: Vec<(&Path, ClusterName)> = Vec::new();
+    for file in files {
+        let (cluster, said) = of_file(file);
+        findings.extend(said);
+        if let Some(cluster) = cluster {
+            read.push((file, cluster.name().clone()));
+            policy.clusters.push(cluster);
+        }
+    }
+    for conflict in policy.conflicts() {
+        let of_later = read.iter().rev().find(|(_, name)| *name == conflict.cluster);
+        let file = of_later.map_or(Path::new(""), |(file, _)| *file);
+        findings.push(Finding::about(Level::Error, file, conflict.to_string()));
+    }
+    findings
+}
+
+/// The cluster of one file and what there is to say of it: as the broker would read it where it lies
+/// among the policy, else its text alone, so that a draft can be checked by anybody before it is
+/// installed.
+fn of_file(path: &Path) -> (Option<Cluster>, Vec<Finding>) {
     let read = |source: Source| Ok((source.read()?, source.is_draft));
     match Source::of_file(path).map_err(Unread::from).and_then(read) {
         Ok((cluster, is_draft)) => {
             let mut findings = vec![Finding::summary(path, &cluster)];
             findings.extend(configuration::check(&cluster, path, is_draft));
-            findings
+            (Some(cluster), findings)
         }
-        Err(Unread::Refused(error)) => vec![Finding::of_policy(&error)],
+        Err(Unread::Refused(error)) => (None, vec![Finding::of_policy(&error)]),
         Err(Unread::Unable((message, hint))) => {
-            vec![Finding::of(Level::Unable, path, message).with_hint(&hint)]
+            (None, vec![Finding::of(Level::Unable, path, message).with_hint(&hint)])
         }
     }
 }

@@ -14,6 +14,7 @@ mod source;
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -75,12 +76,16 @@ impl Policy {
     }
 
     /// What two clusters cannot both have: one sentence for each thing, with both places.
-    fn conflicts(&self) -> Vec<String> {
-        let mut owners: BTreeMap<String, String> = BTreeMap::new();
+    fn conflicts(&self) -> Vec<Conflict> {
+        let mut owners: BTreeMap<String, (&ClusterName, String)> = BTreeMap::new();
         let mut found = Vec::new();
-        let mut claim = |thing: String, owner: String, why: &str| {
-            if let Some(other) = owners.insert(thing.clone(), owner.clone()) {
-                found.push(format!("{owner} and {other} have {thing} in common: {why}"));
+        let mut claim = |thing: String, cluster, owner: String, why: &str| {
+            // Of one cluster there may be two drafts; what one file has twice is refused with the file.
+            if let Some((of, other)) = owners.insert(thing.clone(), (cluster, owner.clone()))
+                && of != cluster
+            {
+                let words = format!("{owner} and {other} have {thing} in common: {why}");
+                found.push(Conflict { cluster: cluster.clone(), words });
             }
         };
         for cluster in &self.clusters {
@@ -90,7 +95,7 @@ impl Policy {
             for node in cluster.nodes() {
                 let owner = format!("{name}.toml nodes.{}", node.name());
                 let thing = format!("the UUID {}", node.uuid());
-                claim(thing, owner, "each could kill the other's node");
+                claim(thing, name, owner, "each could kill the other's node");
             }
             let of_nodes = nodes.map(|node| ("nodes", node.name(), node.keys()));
             let of_operators = operators.map(|op| ("operators", op.name(), op.keys()));
@@ -98,11 +103,25 @@ impl Policy {
                 for key in keys {
                     let owner = format!("{name}.toml {table}.{caller}");
                     let thing = format!("the key {}", key.fingerprint());
-                    claim(thing, owner, "whoever has it speaks for both clusters");
+                    claim(thing, name, owner, "whoever has it speaks for both clusters");
                 }
             }
         }
         found
+    }
+}
+
+/// What two clusters have in common and cannot both have.
+#[derive(Debug)]
+struct Conflict {
+    /// The later of the two.
+    cluster: ClusterName,
+    words: String,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.words)
     }
 }
 

@@ -6,6 +6,8 @@ use super::shipped::{HOST_CONF, MATCH_CONF, SSHD_CONFIG};
 use super::systemd;
 use super::wishes::Way;
 use crate::acl::accounts::GROUP;
+use crate::etc;
+use crate::patterns::{fits, user_and_hosts};
 use std::fs;
 use std::io::Read as _;
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -16,7 +18,6 @@ use xen_fence_broker::host::own_name;
 use xen_fence_broker::names::PublicKey;
 
 const SSHD: &str = "/usr/sbin/sshd";
-const HOSTS_CONFIG: &str = "/etc/ssh/sshd_config";
 /// Without it, Debian's sshd neither starts nor says its settings.
 const SEPARATION: &str = "/run/sshd";
 const LIMIT: Duration = Duration::from_secs(10);
@@ -65,8 +66,11 @@ pub(super) fn lets(way: Way, cluster: &str) -> Result<(), Fault> {
     let has = |wanted: &str| told.lines().any(|line| line.starts_with(wanted));
     let account = format!("fence-{cluster}");
     for (key, ours) in [("allowgroups", GROUP), ("allowusers", account.as_str())] {
-        let named =
-            |line: &str| line.split(' ').skip(1).any(|word| word == ours || word.contains('*'));
+        // From which hosts he may come is for the audit to say.
+        let named = |line: &str| {
+            let mut words = line.split(' ').skip(1);
+            words.any(|word| fits(user_and_hosts(word).0, ours))
+        };
         let of_key = || told.lines().filter(|line| line.starts_with(&format!("{key} ")));
         if of_key().next().is_some() && !of_key().any(named) {
             return Err(format!(
@@ -88,8 +92,9 @@ pub(super) fn lets(way: Way, cluster: &str) -> Result<(), Fault> {
         ),
         Way::Match => format!(
             "the host's sshd does not read {MATCH_CONF}, or something before it says otherwise\n  \
-             hint: {HOSTS_CONFIG} needs, above all else, the line `Include \
-             /etc/ssh/sshd_config.d/*.conf`"
+             hint: {} needs, above all else, the line `Include \
+             /etc/ssh/sshd_config.d/*.conf`",
+            config(way)
         ),
     })
 }
@@ -194,10 +199,10 @@ fn starts(way: Way) -> String {
     }
 }
 
-const fn config(way: Way) -> &'static str {
+fn config(way: Way) -> &'static str {
     match way {
         Way::Dedicated => SSHD_CONFIG,
-        Way::Match => HOSTS_CONFIG,
+        Way::Match => etc::SSHD.file(),
     }
 }
 

@@ -106,7 +106,10 @@ fn an_account_that_is_somebody_elses_is_a_fault_and_not_changed() {
 
 #[test]
 fn clusters_share_neither_keys_nor_uuids() {
-    let shared = |uuid, key| policy(&[("alpha", UUID1, KEY1), ("beta", uuid, key)]).conflicts();
+    let shared = |uuid, key| -> Vec<String> {
+        let both = policy(&[("alpha", UUID1, KEY1), ("beta", uuid, key)]);
+        both.conflicts().iter().map(ToString::to_string).collect()
+    };
     assert_eq!(shared(UUID2, KEY2), Vec::<String>::new());
     let conflicts = shared(UUID1, KEY1);
     assert_eq!(conflicts.len(), 2);

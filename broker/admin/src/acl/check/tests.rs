@@ -18,7 +18,7 @@ fn draft(text: impl AsRef<[u8]>) -> (tempfile::TempDir, PathBuf) {
 
 /// The only thing that is said of a file.
 fn only(path: &Path) -> Finding {
-    let mut findings = of_file(path);
+    let (_, mut findings) = of_file(path);
     assert_eq!(findings.len(), 1, "{findings:?}");
     findings.remove(0)
 }
@@ -92,7 +92,7 @@ fn a_configuration_without_the_uuid_is_an_error_with_the_line_to_add() {
     let file = dir.path().join("alpha.toml");
     fs::write(&file, text).unwrap();
     let second = || {
-        let mut findings = of_file(&file);
+        let (_, mut findings) = of_file(&file);
         assert_eq!(findings[0].level, Level::Ok);
         (findings.len() > 1).then(|| findings.remove(1))
     };
@@ -115,6 +115,38 @@ fn a_configuration_without_the_uuid_is_an_error_with_the_line_to_add() {
     fs::write(&config, format!("name = \"other\x1b[1m\"\n{UUID}\n")).unwrap();
     let finding = second().unwrap();
     assert!(finding.message.contains("says name \"other\\u{1b}[1m\""), "{}", finding.message);
+}
+
+/// As `acl apply` would refuse them where they are installed.
+#[test]
+fn drafts_that_are_given_together_share_neither_keys_nor_uuids() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |path: &str, text: &str| {
+        let file = dir.path().join(path);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, text).unwrap();
+        file
+    };
+    let other = POLICY.replace("000000000001", "000000000002").replace(
+        "IBM1MWVx/aXNCQ/9eGUMx0a5n9T6hbPWJvjw1TBT8tDN",
+        "IE635By9TamHQAQfjPqiszpmb31e+6vm0isRK41ZAQOW",
+    );
+    let alpha = put("alpha.toml", POLICY);
+    let files = [alpha.clone(), put("beta.toml", &other)];
+    assert_eq!(run(&files, Format::Table), Ending::Well);
+    // The next version of a cluster's policy is no other cluster.
+    assert_eq!(run(&[alpha.clone(), put("next/alpha.toml", POLICY)], Format::Table), Ending::Well);
+    let files = [alpha, put("gamma.toml", POLICY), put("broken.toml", "what = 1")];
+    let found = of_files(&files);
+    let levels: Vec<_> = found.iter().map(|finding| finding.level).collect();
+    assert_eq!(levels, [Level::Ok, Level::Ok, Level::Error, Level::Error, Level::Error]);
+    let [_, _, _, uuid, key] = found.as_slice() else { panic!("{found:?}") };
+    for (conflict, thing) in [(uuid, "have the UUID"), (key, "have the key SHA256:")] {
+        assert_eq!(conflict.file, files[1]);
+        let places = format!("gamma.toml nodes.node1 and alpha.toml nodes.node1 {thing}");
+        assert!(conflict.message.starts_with(&places), "{}", conflict.shown);
+    }
+    assert_eq!(run(&files, Format::Json), Ending::Wrong);
 }
 
 #[test]

@@ -32,7 +32,7 @@ const NONE: Code = Code {
 const DUMPED: Code = Code {
     id: "XF159",
     severity: Severity::Warning,
-    title: "a node that crashes is dumped by the toolstack first",
+    title: "a node that goes down is dumped by the toolstack first",
 };
 
 pub(super) const FAMILY: Family =
@@ -92,6 +92,8 @@ fn unfit(guests: &Guests, node: &Node, whose: &Whose, patience: &Patience) -> Op
                 )
             })
         }
+        // Of a directory that is loose the host's half tells, once for all that lie in it.
+        Ok(Err(error)) if error.is_loose() && error.path() != file => None,
         Ok(Err(error)) => {
             finding(&UNUSABLE, format!("{error}: a reset leaves the node off"), error.hint())
         }
@@ -134,25 +136,29 @@ fn mend_of(unfit: &Unfit, file: &Path) -> String {
     }
 }
 
-fn dumped(guests: &Guests, whose: &Whose) -> Option<Finding> {
-    let config = guests.config_of(whose)?.said.as_ref().ok()?;
-    let (key, line, value) = ["on_crash", "on_watchdog"].into_iter().find_map(|key| {
-        let (line, value) = config.text(key)?;
-        value.starts_with("coredump-").then_some((key, line, value))
-    })?;
+/// What the toolstack does with a domain that went down, by how it did (xl.cfg(5)).
+const ENDS: [&str; 5] = ["on_poweroff", "on_reboot", "on_watchdog", "on_crash", "on_soft_reset"];
+
+fn dumped(guests: &Guests, whose: &Whose) -> Vec<Finding> {
+    let config = guests.config_of(whose).and_then(|known| known.said.as_ref().ok());
+    let Some(config) = config else { return Vec::new() };
     let file = node_file(guests, whose);
-    let plain = value.trim_start_matches("coredump-");
-    Some(Finding {
-        code: &DUMPED,
-        clusters: vec![whose.cluster.clone()],
-        about: whose.to_string(),
-        evidence: format!(
-            "{file}:{line} says {key} = \"{value}\": while its memory is written to \
-             /var/lib/xen/dump, the process goes on that may start it again, and a fence waits \
-             for that"
-        ),
-        mend: format!("in {file}, line {line}: {key} = \"{plain}\""),
-    })
+    let of_end = |key: &str| {
+        let (line, value) = config.text(key)?;
+        let plain = value.strip_prefix("coredump-")?;
+        Some(Finding {
+            code: &DUMPED,
+            clusters: vec![whose.cluster.clone()],
+            about: whose.to_string(),
+            evidence: format!(
+                "{file}:{line} says {key} = \"{value}\": while its memory is written to \
+                 /var/lib/xen/dump, the process goes on that may start it again, and a fence \
+                 waits for that"
+            ),
+            mend: format!("in {file}, line {line}: {key} = \"{plain}\""),
+        })
+    };
+    ENDS.into_iter().filter_map(of_end).collect()
 }
 
 fn node_file(guests: &Guests, whose: &Whose) -> String {

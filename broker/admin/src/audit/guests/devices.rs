@@ -1,7 +1,7 @@
 //! Devices through which a dead node may still write, or that keep it from dying: the proof looks at
 //! blkback's, qemu's and tapdisk's disks in dom0, and at nothing else.
 
-use super::config::DomainConfig;
+use super::config::{DomainConfig, MODEL_ARGS};
 use super::files::{Known, Whose};
 use super::live::Beyond;
 use super::{Guests, quoted};
@@ -36,6 +36,11 @@ const KINDS: [(&str, &str); 11] = [
         "its device model is a domain of its own with another UUID, which may outlive it",
     ),
 ];
+
+/// What stands among the words for qemu where it is given a device of the host.
+const OF_HOST: [&str; 2] = ["vfio", "usb-host"];
+/// What qemu makes up for a guest of HVM, and nothing is written to.
+const INPUTS: [&str; 3] = ["tablet", "mouse", "keyboard"];
 
 fn look(scene: &Scene) -> Vec<Finding> {
     let guests = scene.guests();
@@ -72,7 +77,8 @@ fn as_it_runs(guests: &Guests, beyond: &Beyond) -> Finding {
             "pci",
             "one that cannot be taken away makes the toolstack's destroy fail, and the node lives",
             format!(
-                "`{xl} pci-list {name}` shows it; if the node can do without, take it away with                  `{xl} pci-detach`"
+                "`{xl} pci-list {name}` shows it; if the node can do without, take it away with \
+                 `{xl} pci-detach`"
             ),
         ),
         Uncovered::ServedBy(_) => (
@@ -103,10 +109,19 @@ fn of_one(known: &Known, whose: &Whose, config: &DomainConfig) -> Vec<Finding> {
         });
     };
     for (key, why) in KINDS {
-        if let Some(line) = config.wants(key) {
+        if let Some(line) = wanted(config, key) {
             let mend =
                 format!("take `{key}` out of {file}, line {line}, if the node can do without");
             find(line, key, why, mend);
+        }
+    }
+    for key in MODEL_ARGS {
+        let of_host = |(_, word): &(usize, &str)| OF_HOST.iter().any(|it| word.contains(it));
+        if let Some((line, word)) = config.list(key).into_iter().find(of_host) {
+            let why =
+                format!("`{word}` gives qemu a device of the host, which may go on by itself");
+            let mend = format!("take it out of {file}, line {line}, if the node can do without");
+            find(line, key, &why, mend);
         }
     }
     for disk in config.disks() {
@@ -141,6 +156,15 @@ fn of_one(known: &Known, whose: &Whose, config: &DomainConfig) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// The line on which a domain is given something of this kind.
+fn wanted(config: &DomainConfig, key: &str) -> Option<usize> {
+    if key != "usbdevice" {
+        return config.wants(key);
+    }
+    let is_one = |word: &str| !matches!(word.trim(), "" | "0") && !INPUTS.contains(&word.trim());
+    config.list(key).into_iter().find(|(_, word)| is_one(word)).map(|(line, _)| line)
 }
 
 fn is_dom0(name: &str) -> bool {
@@ -181,6 +205,10 @@ mod tests {
                 vec![],
             ),
             ("disk = ['/d,,xvda,backend=Domain-0']\nusbdevice = ''\ngfx_passthru = 0\n", vec![]),
+            ("usbdevice = 'tablet'\n", vec![]),
+            ("usbdevice = ['mouse', 'keyboard', 'tablet']\n", vec![]),
+            ("usbdevice = ['tablet', 'host:1234:5678']\n", vec!["usbdevice"]),
+            ("usbdevice = 'disk:/srv/stick.img'\n", vec!["usbdevice"]),
             ("pci = ['01:00.0']\n", vec!["pci"]),
             ("\ndisk = ['/d,,xvda,backend=store']\n", vec!["driver domain"]),
             ("vif = ['bridge=b', 'bridge=c, backend=net']\n", vec!["driver domain"]),
@@ -189,6 +217,11 @@ mod tests {
                 "p9 = ['tag=x,path=/srv,security_model=none']\nvscsi = ['/dev/sdx,0:0:0:0']\n",
                 vec!["vscsi", "p9"],
             ),
+            (
+                "device_model_args = ['-device', 'vfio-pci,host=01:00.0']\n",
+                vec!["device_model_args"],
+            ),
+            ("device_model_args_hvm = ['-device', 'virtio-rng-pci']\n", vec![]),
             ("device_model_stubdomain_override = 1\n", vec!["device_model_stubdomain_override"]),
         ];
         for (text, wanted) in table {

@@ -70,12 +70,16 @@ pub(super) fn all(policy: &Policy, guests: &Guests, patience: &Patience) -> Vec<
         let Some(row) = guests.rows().iter().find(|row| row.domid == attached.domid) else {
             continue;
         };
+        let row = guests.served_by(row).unwrap_or(row);
         let found = Use {
             file: None,
             is_nodes_own: false,
             domain: row.name.clone().unwrap_or_else(|| format!("domain {}", row.domid)),
             owner: owner_of(policy, row),
-            seen: media::look(&attached.disk, patience),
+            seen: match attached.device {
+                Some((major, minor)) => media::look_at(major, minor, patience),
+                None => media::look(&attached.disk, patience),
+            },
             disk: attached.disk.clone(),
         };
         if !uses.iter().any(|known| known.has(&found)) {

@@ -16,6 +16,8 @@ pub(super) struct Attached {
     pub(super) domid: u32,
     /// The disk, as far as xenstore tells.
     pub(super) disk: Disk,
+    /// What a script has made of its target, by the number of the device.
+    pub(super) device: Option<(u64, u64)>,
 }
 
 /// A device of a living node that the proof of its death does not cover.
@@ -74,12 +76,20 @@ fn parse(listing: &str) -> Vec<Attached> {
         // xl's own script takes a path, others what they like.
         let script = script.filter(|script| !matches!(script.as_str(), "" | "block"));
         let target = if script.is_some() { params } else { path(params)? }.to_owned();
+        let device = keys.get("physical-device").filter(|_| script.is_some());
+        let device = device.and_then(|numbers| numbers_of(numbers));
         let mode = text("mode");
         let (writable, forced) = (mode.starts_with('w'), mode.contains('!'));
         let disk = Disk { target, vdev: text("dev"), writable, forced, script, ..Disk::default() };
-        Some(Attached { domid: *domid, disk })
+        Some(Attached { domid: *domid, disk, device })
     });
     attached.collect()
+}
+
+/// A device's number as the scripts write it: `fd:3`.
+fn numbers_of(text: &str) -> Option<(u64, u64)> {
+    let (major, minor) = text.split_once(':')?;
+    Some((u64::from_str_radix(major, 16).ok()?, u64::from_str_radix(minor, 16).ok()?))
 }
 
 /// The path of a backend's parameters, before which may stand how it is read: `aio:/srv/x.img`.
@@ -95,6 +105,7 @@ mod tests {
     #[test]
     fn backends_are_read_and_nothing_else() {
         let listing = "/local/domain/0/backend/vbd/5/51712/params = \"/dev/vg/a\"\n\
+             /local/domain/0/backend/vbd/5/51712/physical-device = \"fd:3\"\n\
              /local/domain/0/backend/vbd/5/51712/mode = \"w\"\n\
              /local/domain/0/backend/vbd/5/51712/dev = \"xvda\"\n\
              /local/domain/0/backend/qdisk/7/51712/params = \"aio:/srv/x.img\"\n\
@@ -106,6 +117,7 @@ mod tests {
              /local/domain/0/backend/vbd/9/51728/params = \"iqn.2026/1\"\n\
              /local/domain/0/backend/vbd/9/51744/params = \"iqn.2026/1\"\n\
              /local/domain/0/backend/vbd/9/51744/script = \"/etc/xen/scripts/block-iscsi\"\n\
+             /local/domain/0/backend/vbd/9/51744/physical-device = \"93:1f\"\n\
              /local/domain/0/backend/vif/5/0/mac = \"00:16:3e:00:00:01\"\n\
              /local/domain/0/backend/vbd/x/51712/params = \"/dev/vg/a\"\n\
              /local/domain/0/backend/vbd = \"\"\ngarbage\n";
@@ -125,5 +137,7 @@ mod tests {
         );
         assert_eq!(found[2].disk.vdev, "xvda");
         assert_eq!(found[3].disk.script.as_deref(), Some("block-iscsi"));
+        let devices: Vec<_> = found.iter().map(|it| it.device).collect();
+        assert_eq!(devices, [None, None, None, Some((0x93, 0x1f))]);
     }
 }

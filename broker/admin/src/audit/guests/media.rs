@@ -62,6 +62,13 @@ pub(super) fn look(disk: &Disk, patience: &Patience) -> Seen {
     patience.ask(sought).unwrap_or_else(|why| Seen { silent: Some(why), ..by_name(name) })
 }
 
+/// The same for a device by its number.
+pub(super) fn look_at(major: u64, minor: u64, patience: &Patience) -> Seen {
+    let sought = move || device(Path::new(SYS), major, minor, 0);
+    let unseen = |why| Seen { silent: Some(why), ..by_name(format!("{major}:{minor}")) };
+    patience.ask(sought).unwrap_or_else(unseen)
+}
+
 fn by_name(name: String) -> Seen {
     let own = Medium::Named(name);
     let chain = BTreeSet::from([own.clone()]);

@@ -124,6 +124,17 @@ impl Guests {
         self.listing.as_ref().map(Listing::rows).unwrap_or_default()
     }
 
+    /// The domain whose device model a row is, by xl's name for it: it has that one's disks and dies with it.
+    /// A domain of its own with such a name has a configuration.
+    fn served_by(&self, row: &Row) -> Option<&Row> {
+        let name = row.name.as_deref()?;
+        let of = name.strip_suffix("-dm")?;
+        let is_its =
+            |known: &Known| known.said.as_ref().is_ok_and(|config| config.name() == Some(name));
+        let served = self.rows().iter().find(|other| other.name.as_deref() == Some(of));
+        served.filter(|_| !self.configs.iter().any(is_its))
+    }
+
     /// The configuration that the policy names for a node, if there is one.
     fn config_of(&self, whose: &Whose) -> Option<&Known> {
         self.configs.iter().find(|known| known.of.as_ref() == Some(whose))
@@ -135,6 +146,7 @@ pub(super) fn strays(policy: &Policy, guests: &Guests) -> Vec<String> {
     let nodes = || policy.clusters.iter().flat_map(|cluster| cluster.nodes());
     let is_nodes = |row: &Row| nodes().any(|node| row.uuid == Some(node.uuid()));
     let strays = guests.rows().iter().filter(|row| row.lives() && row.domid != 0 && !is_nodes(row));
+    let strays = strays.filter(|row| guests.served_by(row).is_none());
     strays.filter_map(|row| row.name.clone()).collect()
 }
 

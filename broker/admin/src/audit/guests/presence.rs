@@ -77,18 +77,12 @@ fn look(scene: &Scene) -> Vec<Finding> {
     let strangers = listing.rows().iter().filter(|row| {
         row.lives() && row.domid != 0 && !known.contains(&row.domid) && row.name.is_some()
     });
-    let strangers = strangers.filter(|row| !is_device_model(listing, row));
+    let strangers = strangers.filter(|row| guests.served_by(row).is_none());
     // Whose they are may stand in a file that is refused, which is the policy's finding.
     if policy.broken.is_empty() {
         findings.extend(strangers.map(nobodys));
     }
     findings
-}
-
-/// Whether a domain is another's device model, which dies with that one.
-fn is_device_model(listing: &Listing, row: &Row) -> bool {
-    let of = row.name.as_deref().and_then(|name| name.strip_suffix("-dm"));
-    of.is_some() && listing.rows().iter().any(|other| other.name.as_deref() == of)
 }
 
 fn unseen(why: &XenstoreError) -> Finding {

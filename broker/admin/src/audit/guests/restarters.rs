@@ -7,6 +7,7 @@ use crate::acl::Policy;
 use crate::audit::{Code, Family, Finding, Scene, Severity};
 use std::fs;
 use std::path::{Path, PathBuf};
+use xen_fence_broker::host::text;
 
 const RESTARTS: Code = Code {
     id: "XF165",
@@ -150,17 +151,27 @@ fn xendomains(policy: &Policy, guests: &Guests, root: &Path) -> Vec<Finding> {
     }
     let mut findings = Vec::new();
     let settings = ["etc/default/xendomains", "etc/sysconfig/xendomains"].map(|it| root.join(it));
-    if let Some(file) = settings.iter().find(|file| saves(file)) {
-        let file = file.display();
+    for (file, saves) in settings.iter().map(|file| (file.display(), saves(file))) {
+        let (evidence, mend) = match saves {
+            Ok(false) => continue,
+            Ok(true) => (
+                format!(
+                    "XENDOMAINS_SAVE in {file} is a directory: the nodes are saved when this host \
+                     goes down, and go on in the middle of what they wrote when it is up again"
+                ),
+                format!("sed -i 's/^XENDOMAINS_SAVE=.*/XENDOMAINS_SAVE=\"\"/' {file}"),
+            ),
+            Err(why) => (
+                format!("{why}: whether the nodes are saved when this host goes down is not known"),
+                format!("see with `ls -l {file}` what it is, and put a plain file in its place"),
+            ),
+        };
         findings.push(Finding {
             code: &RESTARTS,
             clusters: Vec::new(),
             about: "xendomains".to_owned(),
-            evidence: format!(
-                "XENDOMAINS_SAVE in {file} is a directory: the nodes are saved when this host \
-                 goes down, and go on in the middle of what they wrote when it is up again"
-            ),
-            mend: format!("sed -i 's/^XENDOMAINS_SAVE=.*/XENDOMAINS_SAVE=\"\"/' {file}"),
+            evidence,
+            mend,
         });
     }
     let patience = Patience::default();
@@ -191,10 +202,10 @@ fn names(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// Whether the settings of xendomains name a directory for saved domains.
-fn saves(file: &Path) -> bool {
-    let text = fs::read_to_string(file).unwrap_or_default();
+fn saves(file: &Path) -> Result<bool, String> {
+    let text = text(file)?.unwrap_or_default();
     let value = text.lines().rev().find_map(|line| line.trim().strip_prefix("XENDOMAINS_SAVE="));
-    value.is_some_and(|value| !matches!(value.trim(), "" | "\"\"" | "''"))
+    Ok(value.is_some_and(|value| !matches!(value.trim(), "" | "\"\"" | "''")))
 }
 
 #[cfg(test)]
@@ -248,8 +259,11 @@ mod tests {
             ("#XENDOMAINS_SAVE=/a\n", false),
         ] {
             fs::write(&file, text).unwrap();
-            assert_eq!(saves(&file), saves_there, "{text}");
+            assert_eq!(saves(&file), Ok(saves_there), "{text}");
         }
-        assert!(!saves(&dir.path().join("none")));
+        assert_eq!(saves(&dir.path().join("none")), Ok(false));
+        let pipe = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        assert!(saves(&pipe).unwrap_err().contains("not a regular file"));
     }
 }

@@ -5,7 +5,7 @@
 //! is `policy`'s finding.
 
 use super::look::{self, About, finding};
-use super::{policy, xen};
+use super::{policy, sshd, xen};
 use crate::acl::apply::KEYS_DIR;
 use crate::audit::{Code, Family, Finding, Scene, Severity};
 use std::collections::BTreeSet;
@@ -34,7 +34,7 @@ const READABLE: Code = Code {
 pub(crate) const FAMILY: Family = Family { codes: &[&LOOSE, &READABLE], look: look_at };
 
 /// Files, and directories with all that lies in them.
-const TRUSTED: [&str; 22] = [
+const TRUSTED: [&str; 27] = [
     KEYS_DIR,
     "/etc/xen-fence/sshd_config",
     "/etc/xen-fence/sshd_config.d",
@@ -46,6 +46,11 @@ const TRUSTED: [&str; 22] = [
     "/etc/group",
     "/etc/shadow",
     "/etc/nsswitch.conf",
+    "/usr/etc/ssh/sshd_config",
+    "/usr/etc/ssh/sshd_config.d",
+    "/usr/etc/sudoers",
+    "/usr/etc/sudoers.d",
+    "/usr/etc/nsswitch.conf",
     "/etc/hosts",
     "/etc/ld.so.preload",
     "/usr/sbin/sshd",
@@ -69,12 +74,20 @@ fn look_at(scene: &Scene) -> Vec<Finding> {
     let settings = policy::settings().unwrap_or_default();
     trusted.push(xen::program(&settings));
     let nodes = scene.policy.clusters.iter().flat_map(|cluster| cluster.nodes());
-    let configs = nodes.filter_map(|node| node.config());
-    // A configuration itself is looked at with its domain.
-    trusted.extend(configs.filter_map(|config| Some(config.parent()?.to_owned())));
+    let configs: Vec<PathBuf> = nodes.filter_map(|it| it.config().map(Path::to_owned)).collect();
+    trusted.extend(configs.iter().filter_map(|config| Some(config.parent()?.to_owned())));
     let mut private: Vec<PathBuf> = PRIVATE.iter().map(PathBuf::from).collect();
     private.extend(settings.dump().map(|dump| dump.directory.clone()));
-    match look::in_time("the files that fencing trusts", move || survey(&trusted, &private)) {
+    // Not all that lies beside a file that sshd includes is read.
+    let included = sshd::sources();
+    let all = move || {
+        let mut findings = survey(&trusted, &included, &private);
+        // A configuration itself is looked at with its domain.
+        let configs: Vec<String> = configs.iter().map(|it| it.display().to_string()).collect();
+        findings.retain(|finding| !configs.contains(&finding.about));
+        findings
+    };
+    match look::in_time("the files that fencing trusts", all) {
         Ok(findings) => findings,
         Err(why) => vec![look::unseen(
             About::TooMuch,
@@ -85,14 +98,14 @@ fn look_at(scene: &Scene) -> Vec<Finding> {
     }
 }
 
-fn survey(trusted: &[PathBuf], private: &[PathBuf]) -> Vec<Finding> {
+fn survey(trusted: &[PathBuf], included: &[PathBuf], private: &[PathBuf]) -> Vec<Finding> {
     let mut places = BTreeSet::new();
     for path in trusted {
         places.extend(passed(path));
         let inside = fs::read_dir(path).into_iter().flatten().flatten();
         places.extend(inside.flat_map(|entry| passed(&entry.path())));
     }
-    places.extend(private.iter().flat_map(|path| passed(path)));
+    places.extend(included.iter().chain(private).flat_map(|path| passed(path)));
     // These the broker refuses by itself: policy, holds, settings, and where they lie.
     let of_broker = |place: &Path| {
         let settings = Path::new(SETTINGS_FILE);

@@ -102,7 +102,14 @@ fn of_cluster(cluster: &Cluster) -> Vec<Finding> {
     let clusters = [cluster.name()];
     let there = match text(&path) {
         Ok(text) => text.unwrap_or_default(),
-        Err(why) => return vec![finding_of(&clusters, &LACKING, &about, why, APPLY)],
+        Err(why) => {
+            let place = path.clone();
+            let is_dir = look::in_time(KEYS_DIR, move || place.is_dir()).unwrap_or(false);
+            // Anything else gives way to the file that takes its place.
+            let away = if is_dir { format!("mv {about} /root/ && ") } else { String::new() };
+            let mend = format!("{away}{APPLY}");
+            return vec![finding_of(&clusters, &LACKING, &about, why, mend)];
+        }
     };
     let wanted = keyfile::text(cluster);
     let (there_lines, wanted_lines) = (lines(&there), lines(&wanted));

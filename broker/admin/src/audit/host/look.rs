@@ -2,20 +2,17 @@
 //! what could not be looked at.
 
 use crate::audit::{Code, Family, Finding, Scene, Severity};
-use std::fs::{self, File};
-use std::io::{self, Read as _};
 use std::path::Path;
 use std::time::Duration;
 use xen_fence_broker::bounded;
 use xen_fence_broker::command::{self, Finished};
+pub(super) use xen_fence_broker::host::text;
 use xen_fence_broker::names::ClusterName;
 
 /// A command of the host that takes longer is not waited for.
 const COMMAND: Duration = Duration::from_secs(10);
 /// The same for what a file system answers.
 const FILE: Duration = Duration::from_secs(3);
-/// No file that is looked at here is longer.
-const MOST: u64 = 4 << 20;
 
 /// A question about too much was left open.
 const OPEN: Code = Code {
@@ -82,17 +79,6 @@ pub(super) fn finding_of(
     Finding { clusters, ..finding(code, about, evidence, mend) }
 }
 
-/// The text of a file; none if there is no such file.
-pub(super) fn text(path: &Path) -> Result<Option<String>, String> {
-    let of_thread = path.to_owned();
-    match bounded::within(FILE, move || read(&of_thread)) {
-        Ok(Ok(text)) => Ok(Some(text)),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Ok(Err(error)) => Err(format!("{} cannot be read: {error}", path.display())),
-        Err(undone) => Err(format!("{} was not read {undone}", path.display())),
-    }
-}
-
 /// Works on the file system, and not for longer than a file system that answers takes.
 pub(super) fn in_time<T: Send + 'static>(
     what: &str,
@@ -125,19 +111,6 @@ pub(super) fn quoted_path(path: &Path) -> String {
     quoted(&path.display().to_string())
 }
 
-fn read(path: &Path) -> io::Result<String> {
-    // A pipe would be waited for, and a device has no end.
-    if !fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    File::open(path)?.take(MOST.saturating_add(1)).read_to_end(&mut bytes)?;
-    if u64::try_from(bytes.len()).is_ok_and(|length| length > MOST) {
-        return Err(io::Error::other(format!("it is longer than {MOST} bytes")));
-    }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,16 +123,5 @@ mod tests {
             assert_eq!(said.stdout, word);
         }
         assert_eq!(quoted("/etc/xen/a.cfg"), "/etc/xen/a.cfg");
-    }
-
-    #[test]
-    fn what_is_no_file_is_not_waited_for() {
-        let dir = tempfile::tempdir().unwrap();
-        assert_eq!(text(&dir.path().join("none")), Ok(None));
-        assert!(text(dir.path()).unwrap_err().contains("not a regular file"));
-        let long = dir.path().join("long");
-        File::create(&long).unwrap().set_len(MOST + 1).unwrap();
-        assert!(text(&long).unwrap_err().contains("longer than"));
-        assert!(text(Path::new("/dev/zero")).is_err());
     }
 }

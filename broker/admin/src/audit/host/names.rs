@@ -5,6 +5,7 @@ use super::look::{self, About, finding, quoted};
 use super::sshd;
 use crate::acl::accounts::GROUP;
 use crate::audit::{Code, Family, Finding, Scene, Severity};
+use crate::etc::NSSWITCH;
 use std::collections::BTreeSet;
 use std::path::Path;
 use xen_fence_broker::host;
@@ -35,18 +36,35 @@ const PAM: Code = Code {
     title: "a login asks the network through PAM",
 };
 
+const HOSTS: Code = Code {
+    id: "XF107",
+    severity: Severity::Warning,
+    title: "this host's own name is asked for through the network before /etc/hosts",
+};
+
 /// Names, and where they come from.
 pub(crate) const FAMILY: Family =
-    Family { codes: &[&OWN_NAME, &INITGROUPS, &SUDOERS, &ACCOUNTS, &PAM], look };
+    Family { codes: &[&OWN_NAME, &INITGROUPS, &SUDOERS, &ACCOUNTS, &PAM, &HOSTS], look };
 
-const NSSWITCH: &str = "/etc/nsswitch.conf";
 const PAM_DIR: &str = "/etc/pam.d";
 /// Where PAM looks for a file that /etc/pam.d has not: what the distribution ships.
 const PAM_VENDOR_DIRS: [&str; 2] = ["/usr/lib/pam.d", "/usr/etc/pam.d"];
 /// No stack of PAM includes deeper.
 const DEEPEST: u8 = 8;
 /// Sources that answer from this host alone, also when there is no network.
-const LOCAL: [&str; 6] = ["files", "compat", "db", "systemd", "altfiles", "extrausers"];
+const LOCAL: [&str; 5] = ["files", "db", "systemd", "altfiles", "extrausers"];
+/// Sources of `hosts` that know this host's own name, and those that never ask the network for it: of
+/// mdns_minimal that is so for all that does not end in `.local`.
+const KNOW_THE_HOST: [&str; 3] = ["files", "myhostname", "resolve"];
+const PASS_THE_HOST_ON: [&str; 7] = [
+    "db",
+    "mymachines",
+    "libvirt",
+    "libvirt_guest",
+    "mdns_minimal",
+    "mdns4_minimal",
+    "mdns6_minimal",
+];
 /// Modules of PAM that ask a server.
 const ASKING: [&str; 9] = [
     "pam_ldap",
@@ -62,14 +80,19 @@ const ASKING: [&str; 9] = [
 
 fn look(scene: &Scene) -> Vec<Finding> {
     let mut findings: Vec<Finding> = own_name().into_iter().collect();
-    match look::text(Path::new(NSSWITCH)) {
+    let file = NSSWITCH.file();
+    match look::text(Path::new(file)) {
         Ok(text) => {
             let accounts: Vec<_> = scene.policy.clusters.iter().map(|it| it.account()).collect();
-            findings.extend(of_sources(&text.unwrap_or_default(), &accounts));
+            let text = text.unwrap_or_default();
+            findings.extend(of_sources(&text, file, sends_on, &accounts).into_iter().map(|it| {
+                let mend = NSSWITCH.in_etc(it.mend);
+                Finding { mend, ..it }
+            }));
         }
         Err(why) => {
-            let mend = format!("chmod a+r {NSSWITCH}");
-            findings.push(look::unseen(About::AFence, NSSWITCH, why, &mend));
+            let mend = format!("chmod a+r {file}");
+            findings.push(look::unseen(About::AFence, file, why, &mend));
         }
     }
     if sshd::asks_pam(scene) {
@@ -79,6 +102,10 @@ fn look(scene: &Scene) -> Vec<Finding> {
 }
 
 fn own_name() -> Option<Finding> {
+    if let Err(why) = look::text(Path::new(host::HOSTS)) {
+        let mend = "see what it is, and put a plain file in its place";
+        return Some(look::unseen(About::AFence, host::HOSTS, why, mend));
+    }
     let why = host::own_name_is_in_hosts().err()?;
     let name = look::text(Path::new("/proc/sys/kernel/hostname")).ok().flatten();
     let name = quoted(name.unwrap_or_default().trim());
@@ -90,7 +117,7 @@ fn own_name() -> Option<Finding> {
 #[derive(Debug, PartialEq, Eq)]
 struct Line<'a> {
     number: usize,
-    /// The sources, without what stands in brackets.
+    /// The sources, without what stands in brackets; in the place of `compat` those that it comes to.
     sources: Vec<&'a str>,
 }
 
@@ -100,27 +127,74 @@ impl Line<'_> {
         self.sources.iter().copied().find(|source| !LOCAL.contains(source))
     }
 
-    fn place(&self) -> String {
-        format!("{NSSWITCH}:{}", self.number)
+    /// The first source that is asked through the network before one that knows this host's own name.
+    fn before_this_host(&self) -> Option<&str> {
+        let before = self.sources.iter().take_while(|source| !KNOW_THE_HOST.contains(source));
+        before.copied().find(|source| !PASS_THE_HOST_ON.contains(source))
+    }
+
+    fn place(&self, file: &str) -> String {
+        format!("{file}:{}", self.number)
     }
 }
 
-fn line<'a>(text: &'a str, database: &str) -> Option<Line<'a>> {
+fn line<'a>(text: &'a str, database: &str, sends_on: fn(&str) -> bool) -> Option<Line<'a>> {
+    let (number, named) = named(text, database)?;
+    let own = if database == "initgroups" { "group" } else { database };
+    let mut sources = Vec::new();
+    for source in named {
+        if source != "compat" {
+            sources.push(source);
+            continue;
+        }
+        // It is the host's own file, and behind it what lines in it send on to (nss_compat).
+        sources.push("files");
+        if sends_on(own) {
+            let (_, more) = self::named(text, &format!("{own}_compat")).unwrap_or((0, vec!["nis"]));
+            sources.extend(more);
+        }
+    }
+    Some(Line { number, sources })
+}
+
+/// The line of a database, and the sources that it names.
+fn named<'a>(text: &'a str, database: &str) -> Option<(usize, Vec<&'a str>)> {
     text.lines().enumerate().find_map(|(index, line)| {
         let line = line.split('#').next().unwrap_or_default();
         let (name, rest) = line.split_once(':')?;
-        let sources = rest.split_whitespace().filter(|word| !word.starts_with('['));
-        let number = index.saturating_add(1);
-        (name.trim() == database).then(|| Line { number, sources: sources.collect() })
+        if name.trim() != database {
+            return None;
+        }
+        let mut parts = rest.split('[');
+        let mut sources: Vec<&str> = parts.next().unwrap_or_default().split_whitespace().collect();
+        for part in parts {
+            let behind = part.split_once(']').map_or("", |(_, behind)| behind);
+            sources.extend(behind.split_whitespace());
+        }
+        Some((index.saturating_add(1), sources))
     })
 }
 
-fn of_sources(text: &str, accounts: &[String]) -> Vec<Finding> {
+/// Whether the host's own file of a database has lines that send on to another source (passwd(5), as NIS
+/// has it).
+fn sends_on(database: &str) -> bool {
+    let file = Path::new("/etc").join(database);
+    let text = look::text(&file).ok().flatten().unwrap_or_default();
+    text.lines().any(|line| line.starts_with('+') || line.starts_with("-@"))
+}
+
+fn of_sources(
+    text: &str,
+    file: &str,
+    sends_on: fn(&str) -> bool,
+    accounts: &[String],
+) -> Vec<Finding> {
+    let line = |database: &str| line(text, database, sends_on);
     let mut findings = Vec::new();
     // Without a line of its own, initgroups asks every source of group (initgroups.c in glibc).
-    let (groups, own_line) = match line(text, "initgroups") {
+    let (groups, own_line) = match line("initgroups") {
         Some(line) => (Some(line), true),
-        None => (line(text, "group"), false),
+        None => (line("group"), false),
     };
     if let Some(groups) = groups
         && let Some(away) = groups.away()
@@ -131,28 +205,34 @@ fn of_sources(text: &str, accounts: &[String]) -> Vec<Finding> {
             accounts.join(", ")
         );
         let mend = if own_line {
-            format!("sed -i '{}s/.*/initgroups: files/' {NSSWITCH}", groups.number)
+            format!("sed -i '{}s/.*/initgroups: files/' {file}", groups.number)
         } else {
-            format!("echo 'initgroups: files' >> {NSSWITCH}")
+            format!("echo 'initgroups: files' >> {file}")
         };
-        findings.push(finding(&INITGROUPS, groups.place(), evidence, mend));
+        findings.push(finding(&INITGROUPS, groups.place(file), evidence, mend));
     }
-    if let Some(sudoers) = line(text, "sudoers")
+    if let Some(sudoers) = line("sudoers")
         && let Some(away) = sudoers.away()
     {
         let evidence = format!("sudo asks {away} before it starts the broker");
-        let mend = format!("sed -i '{}s/.*/sudoers: files/' {NSSWITCH}", sudoers.number);
-        findings.push(finding(&SUDOERS, sudoers.place(), evidence, mend));
+        let mend = format!("sed -i '{}s/.*/sudoers: files/' {file}", sudoers.number);
+        findings.push(finding(&SUDOERS, sudoers.place(file), evidence, mend));
     }
     for database in ["passwd", "group", "shadow"] {
-        let Some(line) = line(text, database) else { continue };
+        let Some(line) = line(database) else { continue };
         if let Some(first) = line.sources.first().filter(|first| !LOCAL.contains(first)) {
             let evidence =
                 format!("{database} asks {first} first, and {GROUP}'s accounts are here");
-            let mend =
-                format!("sed -i '{}s/{database}:[[:space:]]*/&files /' {NSSWITCH}", line.number);
-            findings.push(finding(&ACCOUNTS, line.place(), evidence, mend));
+            let mend = format!("sed -i '{}s/{database}:[[:space:]]*/&files /' {file}", line.number);
+            findings.push(finding(&ACCOUNTS, line.place(file), evidence, mend));
         }
+    }
+    if let Some(hosts) = line("hosts")
+        && let Some(away) = hosts.before_this_host()
+    {
+        let evidence = format!("hosts asks {away} first: where that is silent, sudo waits for it");
+        let mend = format!("sed -i '{}s/hosts:[[:space:]]*/&files /' {file}", hosts.number);
+        findings.push(finding(&HOSTS, hosts.place(file), evidence, mend));
     }
     findings
 }
@@ -252,7 +332,7 @@ mod tests {
     use super::*;
 
     fn codes(text: &str) -> Vec<&'static str> {
-        of_sources(text, &[]).iter().map(|finding| finding.code.id).collect()
+        of_sources(text, "", |_| false, &[]).iter().map(|finding| finding.code.id).collect()
     }
 
     #[test]
@@ -266,7 +346,50 @@ mod tests {
         assert_eq!(codes("group: files\ninitgroups: files ldap # x\n"), ["XF102"]);
         assert_eq!(codes("sudoers: files sss\n"), ["XF103"]);
         assert_eq!(codes("passwd: sss files\n"), ["XF104"]);
-        assert_eq!(line("a: b\n#c: d\nc : e [x] f # g\n", "c").unwrap().sources, ["e", "f"]);
+        let sources = |text: &str| named(text, "c").unwrap().1.join(" ");
+        assert_eq!(sources("a: b\n#c: d\nc : e [x] f # g\n"), "e f");
+        assert_eq!(
+            sources("c: e [SUCCESS=return NOTFOUND=continue] f[!UNAVAIL=return]g\n"),
+            "e f g"
+        );
+        assert!(codes("group: files [SUCCESS=return NOTFOUND=continue] systemd\n").is_empty());
+    }
+
+    #[test]
+    fn compat_is_the_hosts_own_until_a_line_sends_on() {
+        let codes = |text: &str, sends_on| -> Vec<&str> {
+            of_sources(text, "", sends_on, &[]).iter().map(|finding| finding.code.id).collect()
+        };
+        let text = "passwd: compat\ngroup: compat\nshadow: compat\n";
+        assert!(codes(text, |_| false).is_empty());
+        // Its own file answers for the accounts, which stand in it.
+        assert!(codes(text, |database| database == "passwd").is_empty());
+        assert_eq!(codes(text, |database| database == "group"), ["XF102"]);
+        let local = format!("{text}group_compat: files\n");
+        assert!(codes(&local, |_| true).is_empty());
+        let ldap = format!("initgroups: compat\n{text}group_compat: ldap\n");
+        assert_eq!(codes(&ldap, |database| database == "group"), ["XF102"]);
+        let found = of_sources(&ldap, "", |_| true, &[]);
+        assert!(found[0].evidence.contains("ask ldap"), "{}", found[0].evidence);
+    }
+
+    #[test]
+    fn the_hosts_own_name_is_not_asked_of_dns_first() {
+        for (sources, found) in [
+            ("files dns", false),
+            ("files mdns4_minimal [NOTFOUND=return] dns", false),
+            ("mdns4_minimal [NOTFOUND=return] files dns", false),
+            ("mymachines resolve [!UNAVAIL=return] files myhostname dns", false),
+            ("myhostname dns", false),
+            ("", false),
+            ("dns files", true),
+            ("wins files dns", true),
+            ("mdns4_minimal [NOTFOUND=return] dns files", true),
+            ("dns", true),
+        ] {
+            let found_there = codes(&format!("hosts: {sources}\n"));
+            assert_eq!(found_there == ["XF107"], found, "{sources}: {found_there:?}");
+        }
     }
 
     #[test]

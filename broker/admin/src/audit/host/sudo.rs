@@ -4,6 +4,7 @@ use super::look::{self, About, finding, finding_of};
 use super::{accounts, files};
 use crate::acl::accounts::GROUP;
 use crate::audit::{Code, Family, Finding, Scene, Severity};
+use crate::etc::SUDOERS;
 use std::fs;
 use std::path::{Path, PathBuf};
 use xen_fence_broker::command::Finished;
@@ -36,7 +37,6 @@ pub(crate) const FAMILY: Family =
 /// The rule, as it is installed with this version.
 const SHIPPED: &str = include_str!("../../../../../sudoers.d/xen-fence");
 const SUDO: &str = "/usr/bin/sudo";
-const MAIN_FILE: &str = "/etc/sudoers";
 const RULES_DIR: &str = "/etc/sudoers.d";
 const RULE_FILE: &str = "/etc/sudoers.d/xen-fence";
 /// A copy of it that nobody has a reason to change.
@@ -85,7 +85,7 @@ fn look_at(scene: &Scene) -> Vec<Finding> {
 
 fn is_tight() -> bool {
     let inside = fs::read_dir(RULES_DIR).into_iter().flatten().flatten().map(|entry| entry.path());
-    let own = [SUDO, MAIN_FILE, RULES_DIR].map(PathBuf::from);
+    let own = [SUDO, SUDOERS.file(), RULES_DIR].map(PathBuf::from);
     own.into_iter().chain(inside).all(|path| files::way_is_tight(&path))
 }
 
@@ -103,7 +103,7 @@ fn unparsable() -> Option<Finding> {
         // Our own file is put in its place whole.
         Some((file, _)) if file == RULE_FILE => (file, install_rule()),
         Some((file, number)) => {
-            let mend = format!("sed -i '{number}s/^/# /' {}", look::quoted(&file));
+            let mend = SUDOERS.in_etc(format!("sed -i '{number}s/^/# /' {}", look::quoted(&file)));
             (format!("{file}:{number}"), mend)
         }
         None => match modes_of(&said) {
@@ -210,7 +210,8 @@ fn is_ours(rule: &str) -> bool {
 
 /// sudo reads the directory only where its main file says so.
 fn read_directory() -> String {
-    let main = look::text(Path::new(MAIN_FILE)).ok().flatten().unwrap_or_default();
+    let file = SUDOERS.file();
+    let main = look::text(Path::new(file)).ok().flatten().unwrap_or_default();
     let says = |line: &str| {
         let line = line.trim_start_matches(['#', '@']);
         line.split_whitespace().eq(["includedir", RULES_DIR])
@@ -218,7 +219,7 @@ fn read_directory() -> String {
     if main.lines().any(|line| line.starts_with(['#', '@']) && says(line)) {
         "find the later rule that takes it back, with sudo -ll -U and the account".to_owned()
     } else {
-        "echo '@includedir /etc/sudoers.d' >> /etc/sudoers".to_owned()
+        SUDOERS.in_etc(format!("echo '@includedir /etc/sudoers.d' >> {file}"))
     }
 }
 
@@ -232,7 +233,7 @@ fn source_of(account: &str) -> Option<(String, String)> {
     });
     let mut files: Vec<PathBuf> = more.collect();
     files.sort();
-    files.insert(0, PathBuf::from(MAIN_FILE));
+    files.insert(0, PathBuf::from(SUDOERS.file()));
     let group = format!("%{GROUP}");
     files.into_iter().find_map(|path| {
         let text = look::text(&path).ok()??;
@@ -248,7 +249,7 @@ fn source_of(account: &str) -> Option<(String, String)> {
         let mend = if line.ends_with('\\') {
             format!("take the rule in line {number} away: visudo -f {file}")
         } else {
-            format!("sed -i '{number}s/^/# /' {}", look::quoted_path(&path))
+            SUDOERS.in_etc(format!("sed -i '{number}s/^/# /' {}", look::quoted_path(&path)))
         };
         Some((format!("{file}:{number}"), mend))
     })

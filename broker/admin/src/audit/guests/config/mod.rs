@@ -17,6 +17,13 @@ use std::collections::BTreeMap;
 use xen_fence_broker::names::Uuid;
 use xen_fence_broker::settings::ToolstackKind;
 
+/// The keys whose words qemu gets as they are.
+pub(crate) const MODEL_ARGS: [&str; 3] =
+    ["device_model_args", "device_model_args_pv", "device_model_args_hvm"];
+/// Those of them that give it a disk to write (qemu(1)).
+const DRIVES: [&str; 9] =
+    ["drive", "blockdev", "hda", "hdb", "hdc", "hdd", "sd", "mtdblock", "pflash"];
+
 /// What a configuration says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct DomainConfig {
@@ -58,6 +65,10 @@ impl DomainConfig {
             ToolstackKind::Xm => parse::xm(text),
         };
         config.read_disks(toolstack);
+        let drives: Vec<Doubt> =
+            MODEL_ARGS.iter().filter_map(|key| config.own_drive(key)).collect();
+        config.doubts.extend(drives);
+        config.doubts.sort_by_key(|doubt| doubt.line);
         config
     }
 
@@ -145,6 +156,16 @@ impl DomainConfig {
                 Err(why) => self.doubts.push(Doubt { line: *line, why }),
             }
         }
-        self.doubts.sort_by_key(|doubt| doubt.line);
+    }
+
+    /// A drive that qemu gets by its own words, past the list of disks.
+    fn own_drive(&self, key: &str) -> Option<Doubt> {
+        let is_drive = |(_, word): &(usize, &str)| {
+            let name = word.split_whitespace().next().unwrap_or_default();
+            name.starts_with('-') && DRIVES.contains(&name.trim_start_matches('-'))
+        };
+        let (line, word) = self.list(key).into_iter().find(is_drive)?;
+        let why = format!("`{word}` in {key} is for qemu, and is not read here");
+        Some(Doubt { line, why })
     }
 }

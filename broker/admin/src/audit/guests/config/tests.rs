@@ -145,6 +145,14 @@ fn what_xl_refuses_of_a_file_is_a_doubt_with_its_line() {
         let config = xl(text);
         assert_eq!(doubts(&config), lines, "{text:?}");
     }
+    for (text, lines) in [
+        ("device_model_args = [ '-drive',\n 'file=/d' ]\n", vec![1]),
+        ("device_model_args_hvm = [ '-vga', 'std',\n '-blockdev', 'x' ]\n", vec![2]),
+        ("device_model_args_pv = [ '-hda /dev/vg/a' ]\n", vec![1]),
+        ("device_model_args = [ '-vga', 'std', 'drive' ]\n", vec![]),
+    ] {
+        assert_eq!(doubts(&xl(text)), lines, "{text:?}");
+    }
     let config = xl("name = f()\nuuid = 'x'\n");
     assert_eq!(config.text("uuid"), Some((2, "x")), "the other lines are read");
 }

@@ -7,7 +7,9 @@ use super::look::{self, About, finding_of, quoted};
 use crate::acl::accounts::{GROUP, LAUNCHER};
 use crate::audit::{Code, Family, Finding, Scene, Severity};
 use entry::{Entry, Shadow, Tables};
+pub(super) use own::KEY_FILES;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use xen_fence_broker::acl::Cluster;
 use xen_fence_broker::names::ClusterName;
 
@@ -56,6 +58,9 @@ pub(super) struct Account<'a> {
     pub(super) policy: Option<&'a Cluster>,
     /// Whether it is in the group, so that sshd and sudo know it as ours.
     pub(super) is_known: bool,
+    /// Where sshd looks for what is his, and his number; of who is not there, root's.
+    pub(super) home: PathBuf,
+    pub(super) uid: u32,
 }
 
 impl Account<'_> {
@@ -72,6 +77,11 @@ pub(super) fn existing(scene: &Scene) -> Vec<Account<'_>> {
     found
 }
 
+/// The finding for a file of keys that are not the policy's, of which sshd lets an account in.
+pub(super) fn with_keys(cluster: &ClusterName, file: &Path, evidence: String) -> Finding {
+    own::with_keys(cluster, file, evidence)
+}
+
 /// Those of all policy files, also of refused ones, and those of the group that are left from others.
 fn all<'a>(scene: &'a Scene, tables: &Tables) -> Vec<Account<'a>> {
     let members = tables.members(GROUP);
@@ -86,8 +96,10 @@ fn all<'a>(scene: &'a Scene, tables: &Tables) -> Vec<Account<'a>> {
     let served = scene.policy.clusters.iter();
     found.extend(served.map(|cluster| (cluster.name().clone(), Some(cluster))));
     let account = |(cluster, policy): (ClusterName, _)| {
-        let is_known = members.contains(&cluster.account());
-        Account { cluster, policy, is_known }
+        let (name, entry) = (cluster.account(), tables.entry(&cluster.account()));
+        let is_known = members.contains(&name);
+        let (home, uid) = entry.map_or_else(Default::default, |it| (it.home.into(), it.uid));
+        Account { cluster, policy, is_known, home, uid }
     };
     found.into_iter().map(account).collect()
 }

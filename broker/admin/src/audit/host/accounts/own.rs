@@ -22,6 +22,9 @@ pub(super) const STARTS: Code = Code {
     title: "something starts as an account without a login",
 };
 
+/// The files that sshd takes by default, below a home (AuthorizedKeysFile in sshd_config(5)).
+pub(in crate::audit::host) const KEY_FILES: [&str; 2] =
+    [".ssh/authorized_keys", ".ssh/authorized_keys2"];
 /// Where cron, at and systemd keep what starts by itself: on Debian, Fedora and SUSE.
 const CRONTABS: [&str; 3] = ["/var/spool/cron/crontabs", "/var/spool/cron", "/var/spool/cron/tabs"];
 const AT_JOBS: [&str; 3] = ["/var/spool/cron/atjobs", "/var/spool/at", "/var/spool/atjobs"];
@@ -85,9 +88,7 @@ pub(super) fn look(cluster: &ClusterName, entry: &Entry, crontabs: &[Crontab]) -
     let mut findings = Vec::new();
     for file in keys {
         let evidence = format!("an sshd that serves {account} by other settings would take it");
-        let path = quoted_path(&file);
-        let mend = format!("mv {path} {path}.not-used");
-        findings.push(finding_of(&[cluster], &KEYS, file.display(), evidence, mend));
+        findings.push(with_keys(cluster, &file, evidence));
     }
     if home_is_loose {
         let evidence = format!("others than root can put files into {}", entry.home);
@@ -101,10 +102,14 @@ pub(super) fn look(cluster: &ClusterName, entry: &Entry, crontabs: &[Crontab]) -
     findings
 }
 
-/// The files that sshd takes by default (AuthorizedKeysFile in sshd_config(5)).
+pub(super) fn with_keys(cluster: &ClusterName, file: &Path, evidence: String) -> Finding {
+    let path = quoted_path(file);
+    let mend = format!("mv {path} {path}.not-used");
+    finding_of(&[cluster], &KEYS, file.display(), evidence, mend)
+}
+
 fn keys(home: &Path) -> Vec<PathBuf> {
-    let names = [".ssh/authorized_keys", ".ssh/authorized_keys2"];
-    let files = names.iter().map(|name| home.join(name));
+    let files = KEY_FILES.iter().map(|name| home.join(name));
     files.filter(|file| fs::symlink_metadata(file).is_ok()).collect()
 }
 

@@ -1,6 +1,7 @@
 //! Where in sshd's files a setting stands. What it comes to is for sshd itself to say.
 
 use super::super::look;
+use crate::patterns::fits;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -20,12 +21,20 @@ pub(super) struct Line {
 
 /// All lines of a configuration, in the order in which sshd reads them.
 pub(super) fn lines(file: &Path) -> Vec<Line> {
-    let mut out = Vec::new();
-    collect(file, 0, &mut out);
-    out
+    let (mut lines, mut sources) = (Vec::new(), Vec::new());
+    collect(file, 0, &mut lines, &mut sources);
+    lines
 }
 
-fn collect(file: &Path, depth: u8, out: &mut Vec<Line>) {
+/// The files that it is read from, and the directories where it looks for more.
+pub(super) fn sources(file: &Path) -> Vec<PathBuf> {
+    let (mut lines, mut sources) = (Vec::new(), Vec::new());
+    collect(file, 0, &mut lines, &mut sources);
+    sources
+}
+
+fn collect(file: &Path, depth: u8, out: &mut Vec<Line>, sources: &mut Vec<PathBuf>) {
+    sources.push(file.to_owned());
     let text = look::text(file).ok().flatten().unwrap_or_default();
     for (index, line) in text.lines().enumerate() {
         let Some((keyword, value)) = read(line) else { continue };
@@ -35,8 +44,10 @@ fn collect(file: &Path, depth: u8, out: &mut Vec<Line>) {
             continue;
         }
         for pattern in value.split(' ').filter(|_| depth < DEEPEST) {
-            for path in matching(pattern) {
-                collect(&path, depth.saturating_add(1), out);
+            let pattern = Path::new("/etc/ssh").join(pattern);
+            sources.extend(pattern.parent().map(Path::to_owned));
+            for path in matching(&pattern) {
+                collect(&path, depth.saturating_add(1), out, sources);
             }
         }
     }
@@ -56,12 +67,7 @@ fn read(line: &str) -> Option<(String, String)> {
 }
 
 /// The files of an Include: with `*` in the last part of the path, as everybody writes it.
-fn matching(pattern: &str) -> Vec<PathBuf> {
-    let pattern = if pattern.starts_with('/') {
-        PathBuf::from(pattern)
-    } else {
-        Path::new("/etc/ssh").join(pattern)
-    };
+fn matching(pattern: &Path) -> Vec<PathBuf> {
     let (Some(dir), Some(name)) =
         (pattern.parent(), pattern.file_name().and_then(|it| it.to_str()))
     else {
@@ -78,24 +84,6 @@ fn matching(pattern: &str) -> Vec<PathBuf> {
         .collect();
     found.sort();
     found
-}
-
-/// Whether a name fits a pattern with `*` and `?` (PATTERNS in ssh_config(5)).
-pub(super) fn fits(pattern: &str, name: &str) -> bool {
-    let mut pattern = pattern.chars();
-    let Some(first) = pattern.next() else { return name.is_empty() };
-    let rest = pattern.as_str();
-    match first {
-        '*' => {
-            let mut ends = name.char_indices().map(|(at, _)| at).chain([name.len()]);
-            ends.any(|at| name.get(at..).is_some_and(|tail| fits(rest, tail)))
-        }
-        '?' => name
-            .chars()
-            .next()
-            .is_some_and(|c| name.get(c.len_utf8()..).is_some_and(|tail| fits(rest, tail))),
-        _ => name.strip_prefix(first).is_some_and(|tail| fits(rest, tail)),
-    }
 }
 
 /// sshd says `FILE: line NUMBER: Bad configuration option: …` or `FILE line NUMBER: …`.
@@ -134,22 +122,15 @@ mod tests {
         let found = lines(&path("main"));
         let words: Vec<_> = found.iter().map(|line| (line.keyword.as_str(), line.number)).collect();
         assert_eq!(words, [("zero", 1), ("one", 1), ("two", 1), ("three", 3)]);
+        let from = ["main", "", "a.conf", "b.conf"].map(path);
+        assert_eq!(sources(&path("main")), from);
         // One that includes itself ends.
         fs::write(path("circle"), format!("Include {}\nX y\n", path("circle").display())).unwrap();
         assert!(!lines(&path("circle")).is_empty());
     }
 
     #[test]
-    fn patterns_and_places() {
-        for (pattern, name, fit) in [
-            ("*", "", true),
-            ("fence-*", "fence-alpha", true),
-            ("f?nce", "fence", true),
-            ("*.conf", "a.conf.bak", false),
-            ("a", "ab", false),
-        ] {
-            assert_eq!(fits(pattern, name), fit, "{pattern} {name}");
-        }
+    fn places_are_read_from_what_sshd_says() {
         let said = "/etc/x: line 12: Bad configuration option: Foo\n/etc/x: terminating, 1 bad\n";
         assert_eq!(place_of(said), Some(("/etc/x".to_owned(), 12)));
         let said = "/etc/x line 3: unsupported option \"maybe\".\n";

@@ -1,12 +1,13 @@
 //! Whether sshd would let an account in at all, whatever its key.
 
 use super::super::accounts::Account;
-use super::super::look::{self, finding_of};
+use super::super::look::{self, About, finding_of};
 use super::Way;
-use super::config::{Line, fits};
+use super::config::Line;
 use super::settings::{Effective, add, place, set};
 use crate::acl::accounts::GROUP;
 use crate::audit::{Code, Finding, Severity};
+use crate::patterns::{comes_from, fits, user_and_hosts};
 
 pub(super) const SHUT_OUT: Code =
     Code { id: "XF125", severity: Severity::Serious, title: "sshd shuts an account out" };
@@ -16,6 +17,58 @@ pub(super) const KEY_COMMAND: &str =
     "AuthorizedKeysCommand /usr/lib/xen-fence/xen-fence-keys 64 %u %U %k";
 pub(super) const KEY_FILE: &str = "AuthorizedKeysFile /etc/xen-fence/keys/%u";
 
+/// What keeps an account out.
+pub(super) struct Bar {
+    /// The setting.
+    keyword: &'static str,
+    /// Whether it does for sure: the name of the host that he comes from may decide.
+    pub(super) is_sure: bool,
+}
+
+/// What keeps an account out, whatever its key, if anything does.
+pub(super) fn bar(account: &Account<'_>, it: &Effective) -> Option<Bar> {
+    let name = account.name();
+    let is_user = |pattern: &str| is_user(pattern, &name, it);
+    let is_group = |pattern: &str| fits(pattern, GROUP);
+    let sure = |keyword| Some(Bar { keyword, is_sure: true });
+    let lists = |keyword: &str| !it.all(keyword).is_empty();
+    let of_users = |keyword| it.words(keyword).map(is_user).collect::<Vec<_>>();
+    let (allowed, denied) = (of_users("allowusers"), of_users("denyusers"));
+    // Which groups somebody is in who is not in ours is not known here.
+    if account.is_known && lists("allowgroups") && !it.words("allowgroups").any(is_group) {
+        return sure("allowgroups");
+    }
+    if lists("allowusers") && allowed.iter().all(|fits| *fits == Some(false)) {
+        return sure("allowusers");
+    }
+    if account.is_known && it.words("denygroups").any(is_group) {
+        return sure("denygroups");
+    }
+    if denied.contains(&Some(true)) {
+        return sure("denyusers");
+    }
+    if it.is("pubkeyauthentication", "no") {
+        return sure("pubkeyauthentication");
+    }
+    let perhaps = if allowed.contains(&None) && !allowed.contains(&Some(true)) {
+        "allowusers"
+    } else if denied.contains(&None) {
+        "denyusers"
+    } else {
+        return None;
+    };
+    Some(Bar { keyword: perhaps, is_sure: false })
+}
+
+/// Whether a pattern of AllowUsers or DenyUsers means the account, for this login.
+fn is_user(pattern: &str, account: &str, it: &Effective) -> Option<bool> {
+    let (user, hosts) = user_and_hosts(pattern);
+    match hosts.filter(|_| fits(user, account)) {
+        Some(hosts) => comes_from(hosts, it.login.from, it.is("usedns", "yes")),
+        None => Some(hosts.is_none() && fits(user, account)),
+    }
+}
+
 /// Looks at who may come, and at whether there are keys for him.
 pub(super) fn look(
     way: Way,
@@ -23,45 +76,62 @@ pub(super) fn look(
     it: &Effective,
     lines: &[Line],
 ) -> Option<Finding> {
-    let (cluster, account) = (&account.cluster, account.name());
-    // USER@HOST means the user for whoever comes from there.
-    let user = |pattern: &str| pattern.split('@').next().is_some_and(|it| fits(it, &account));
-    let group = |pattern: &str| fits(pattern, GROUP);
-    let any = |keyword: &str, is: &dyn Fn(&str) -> bool| {
-        it.all(keyword).iter().flat_map(|value| value.split(' ')).any(is)
-    };
-    let lacks =
-        |keyword: &str, is: &dyn Fn(&str) -> bool| !it.all(keyword).is_empty() && !any(keyword, is);
-    let no_keys = it.is("authorizedkeysfile", "none") && it.is("authorizedkeyscommand", "none");
+    let (cluster, account_name) = (&account.cluster, account.name());
     let of = |keyword: &str| lines.iter().find(|line| line.keyword == keyword);
-    let (keyword, mend) = if lacks("allowgroups", &group) {
-        ("allowgroups", of("allowgroups").map(|line| append(line, GROUP)))
-    } else if lacks("allowusers", &user) {
-        ("allowusers", of("allowusers").map(|line| append(line, "fence-*")))
-    } else if any("denygroups", &group) {
-        ("denygroups", of("denygroups").map(comment_out))
-    } else if any("denyusers", &user) {
-        ("denyusers", of("denyusers").map(comment_out))
-    } else if it.is("pubkeyauthentication", "no") {
-        let line = of("pubkeyauthentication").map(|line| set(line, "PubkeyAuthentication yes"));
-        ("pubkeyauthentication", line)
-    } else if no_keys {
-        let wanted = match way {
-            Way::Dedicated => KEY_COMMAND,
-            Way::Hosts => KEY_FILE,
-        };
-        let keyword = wanted.split(' ').next().unwrap_or_default().to_ascii_lowercase();
-        let line = lines.iter().find(|line| line.keyword == keyword);
-        ("authorizedkeyscommand", line.map(|line| set(line, wanted)).or(Some(add(way, wanted))))
-    } else {
-        return None;
+    // Of several lines the one that means it.
+    let of_him = |keyword: &str, is_it: &dyn Fn(&str) -> bool| {
+        lines.iter().find(|line| line.keyword == keyword && line.value.split(' ').any(is_it))
     };
-    let about = of(keyword).map_or_else(|| way.file().to_owned(), place);
+    let no_keys = it.is("authorizedkeysfile", "none") && it.is("authorizedkeyscommand", "none");
+    let bar = bar(account, it);
+    if let Some(Bar { keyword, is_sure: false }) = bar {
+        return Some(unsure(way, &account_name, keyword, it, of(keyword)));
+    }
+    let keyword = bar.map(|bar| bar.keyword).or(no_keys.then_some("authorizedkeyscommand"))?;
+    let (line, mend) = match keyword {
+        "allowgroups" => (of(keyword), of(keyword).map(|line| append(line, GROUP))),
+        "allowusers" => (of(keyword), of(keyword).map(|line| append(line, "fence-*"))),
+        "denygroups" => {
+            let line = of_him(keyword, &|pattern| fits(pattern, GROUP));
+            (line, line.map(comment_out))
+        }
+        "denyusers" => {
+            let line = of_him(keyword, &|word| is_user(word, &account_name, it) == Some(true));
+            (line, line.map(comment_out))
+        }
+        "pubkeyauthentication" => {
+            let line = of(keyword);
+            (line, line.map(|line| set(line, "PubkeyAuthentication yes")))
+        }
+        _ => {
+            let wanted = match way {
+                Way::Dedicated => KEY_COMMAND,
+                Way::Hosts => KEY_FILE,
+            };
+            let own = wanted.split(' ').next().unwrap_or_default().to_ascii_lowercase();
+            let mend = of(&own).map(|line| set(line, wanted));
+            (of(keyword), mend.or_else(|| Some(add(way, wanted))))
+        }
+    };
+    let about = line.map_or_else(|| way.file().to_owned(), place);
     let values = it.all(keyword).join(" ");
-    let evidence = format!("{keyword} {values}: {account} cannot log in {}", it.login);
+    let evidence = format!("{keyword} {values}: {account_name} cannot log in {}", it.login);
     let mend = mend.unwrap_or_else(|| format!("mend {keyword} in {}", way.file()));
     let mend = format!("{mend}; {}", way.reload());
     Some(finding_of(&[cluster], &SHUT_OUT, about, evidence, mend))
+}
+
+/// sshd may find out by DNS whom it means.
+fn unsure(way: Way, account: &str, keyword: &str, it: &Effective, line: Option<&Line>) -> Finding {
+    let about = line.map_or_else(|| way.file().to_owned(), place);
+    let values = it.all(keyword).join(" ");
+    let why = format!(
+        "{keyword} {values}: whether {account} can log in {} hangs on the name that DNS gives for \
+         that address",
+        it.login
+    );
+    let mend = format!("write addresses or networks there in the place of names; {}", way.reload());
+    look::unseen(About::AFence, &about, why, &mend)
 }
 
 fn append(line: &Line, word: &str) -> String {

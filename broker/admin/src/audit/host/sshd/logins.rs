@@ -17,7 +17,7 @@ const ANYWHERE: [IpAddr; 2] = [
 /// One login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Login {
-    from: IpAddr,
+    pub(super) from: IpAddr,
     to: SocketAddr,
     /// Whether the policy names where it comes from, or nothing does; else a Match block does, and
     /// the policy only lets it.
@@ -47,9 +47,19 @@ impl fmt::Display for Login {
 
 /// The logins of an account: one from each network of its callers, to each listener.
 pub(super) fn of(account: &Account<'_>, listeners: &[SocketAddr], lines: &[Line]) -> Vec<Login> {
-    let (theirs, ours) = (named(lines, "address"), named(lines, "localaddress"));
+    each(callers(account.policy, &named(lines, "address")), listeners, lines)
+}
+
+/// The logins of an account by somebody whom no policy confines to any network.
+pub(super) fn of_anybody(listeners: &[SocketAddr], lines: &[Line]) -> Vec<Login> {
+    let from = named(lines, "address").into_iter().chain(ANYWHERE);
+    each(from.map(|address| (address, true)).collect(), listeners, lines)
+}
+
+fn each(from: BTreeMap<IpAddr, bool>, listeners: &[SocketAddr], lines: &[Line]) -> Vec<Login> {
+    let ours = named(lines, "localaddress");
     let mut found: Vec<Login> = Vec::new();
-    for (from, is_stated) in callers(account.policy, &theirs) {
+    for (from, is_stated) in from {
         for to in listeners.iter().flat_map(|listener| reached(*listener, from, &ours)) {
             found.push(Login { from, to, is_stated });
         }
@@ -170,7 +180,8 @@ mod tests {
 
     fn told(cluster: Option<&Cluster>, listeners: &[&str], blocks: &[&str]) -> Vec<String> {
         let cluster_name = ClusterName::parse("alpha").unwrap();
-        let account = Account { cluster: cluster_name, policy: cluster, is_known: true };
+        let (home, uid) = (PathBuf::from("/"), 999);
+        let account = Account { cluster: cluster_name, policy: cluster, is_known: true, home, uid };
         let listeners: Vec<SocketAddr> = listeners.iter().map(|it| it.parse().unwrap()).collect();
         let lines: Vec<Line> = blocks.iter().map(|value| block(value)).collect();
         let found = of(&account, &listeners, &lines);
@@ -212,6 +223,13 @@ mod tests {
         );
         let found = told(None, &["10.1.0.9:22"], &["Address 10.9.0.0/16"]);
         assert_eq!(found, ["from 192.0.2.1 to 10.1.0.9:22, true"]);
+    }
+
+    #[test]
+    fn anybody_comes_from_anywhere_and_from_where_a_block_is_for() {
+        let found = of_anybody(&["10.1.0.9:22".parse().unwrap()], &[block("Address 10.9.0.0/16")]);
+        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found, ["from 10.9.0.0 to 10.1.0.9:22", "from 192.0.2.1 to 10.1.0.9:22"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //!
 //! What counts is what sshd itself says of its configuration (`sshd -T`), not what stands in a file.
 
+mod beside;
 mod config;
 mod door;
 mod logins;
@@ -12,9 +13,10 @@ mod standing;
 use super::accounts::{self, Account};
 use super::look::{self, About, finding};
 use crate::audit::{Code, Family, Finding, Scene, Severity};
+use crate::etc;
 use logins::Login;
 use settings::{Effective, Seen, Unread};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const REFUSED: Code =
     Code { id: "XF120", severity: Severity::Serious, title: "sshd refuses its own configuration" };
@@ -43,7 +45,6 @@ pub(crate) const FAMILY: Family = Family {
 /// The program.
 const SSHD: &str = "/usr/sbin/sshd";
 const DEDICATED_FILE: &str = "/etc/xen-fence/sshd_config";
-const HOSTS_FILE: &str = "/etc/ssh/sshd_config";
 /// Without it sshd does nothing.
 const PRIVATE_DIR: &str = "/run/sshd";
 /// Our block in the host's own.
@@ -60,10 +61,10 @@ enum Way {
 
 impl Way {
     /// Its configuration.
-    const fn file(self) -> &'static str {
+    fn file(self) -> &'static str {
         match self {
             Self::Dedicated => DEDICATED_FILE,
-            Self::Hosts => HOSTS_FILE,
+            Self::Hosts => etc::SSHD.file(),
         }
     }
 
@@ -83,6 +84,12 @@ impl Way {
             (Self::Hosts, _) => reload_hosts(),
         }
     }
+}
+
+/// The files that an sshd of this host has its settings from, and the directories where it looks for more.
+pub(super) fn sources() -> Vec<PathBuf> {
+    let ways = [Way::Dedicated, Way::Hosts].into_iter();
+    ways.flat_map(|way| config::sources(Path::new(way.file()))).collect()
 }
 
 fn reload_by_pid(file: &str) -> String {
@@ -128,13 +135,21 @@ pub(super) fn asks_pam(scene: &Scene) -> bool {
 }
 
 fn look_at(scene: &Scene) -> Vec<Finding> {
+    let mut findings = of_ways(scene);
+    for finding in &mut findings {
+        finding.mend = etc::SSHD.in_etc(std::mem::take(&mut finding.mend));
+    }
+    findings
+}
+
+fn of_ways(scene: &Scene) -> Vec<Finding> {
     let mut accounts = accounts::existing(scene);
+    let mut findings = beside::look(&accounts);
     // A block for the group does not concern who is not in it.
     accounts.retain(|account| account.is_known);
     if accounts.is_empty() {
-        return Vec::new();
+        return findings;
     }
-    let mut findings = Vec::new();
     let mut read = Vec::new();
     for way in [Way::Dedicated, Way::Hosts].into_iter().filter(|way| way.is_used()) {
         match of_way(way, &accounts) {

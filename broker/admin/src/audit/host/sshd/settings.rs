@@ -52,7 +52,7 @@ pub(super) const KEY_FILES: &str = "/etc/xen-fence/keys/%u";
 const KEY_PROGRAM: &str = "/usr/lib/xen-fence/xen-fence-keys";
 
 /// `xen-fence-keys MOST %u %U %k`; without the last it still says the account's own keys.
-fn is_key_program(value: &str) -> bool {
+pub(super) fn is_key_program(value: &str) -> bool {
     let words: Vec<&str> = value.split(' ').collect();
     let most = |word: &str| word.parse::<u32>().is_ok();
     match words.as_slice() {
@@ -133,11 +133,28 @@ impl Effective {
         account: &Account<'_>,
         lines: &[Line],
     ) -> Result<Vec<Self>, Unread> {
+        Self::each(way, account, |listeners| logins::of(account, listeners, lines))
+    }
+
+    /// The same for logins from anywhere.
+    pub(super) fn of_anybody(
+        way: Way,
+        account: &Account<'_>,
+        lines: &[Line],
+    ) -> Result<Vec<Self>, Unread> {
+        Self::each(way, account, |listeners| logins::of_anybody(listeners, lines))
+    }
+
+    fn each(
+        way: Way,
+        account: &Account<'_>,
+        logins: impl Fn(&[SocketAddr]) -> Vec<Login>,
+    ) -> Result<Vec<Self>, Unread> {
         let first = Self::of(way, account, Login::ANY)?;
         let mut found: Vec<Self> = Vec::new();
-        for login in logins::of(account, &first.listeners(), lines) {
+        for login in logins(&first.listeners()) {
             let answer = Self::of(way, account, login)?;
-            if found.iter().all(|other| other.values != answer.values) {
+            if answer.tells_hosts_apart() || found.iter().all(|it| it.values != answer.values) {
                 found.push(answer);
             }
         }
@@ -169,9 +186,19 @@ impl Effective {
         Self { login, values }
     }
 
+    /// Whether it means users by where they come from: of two logins that it says the same for, one may get in.
+    fn tells_hosts_apart(&self) -> bool {
+        ["allowusers", "denyusers"].iter().any(|key| self.words(key).any(|word| word.contains('@')))
+    }
+
     /// Where it listens: the same for all logins.
     pub(super) fn listeners(&self) -> Vec<SocketAddr> {
         self.all("listenaddress").iter().filter_map(|it| it.parse().ok()).collect()
+    }
+
+    /// Their words, where they are lists.
+    pub(super) fn words(&self, keyword: &str) -> impl Iterator<Item = &str> {
+        self.all(keyword).iter().flat_map(|value| value.split(' '))
     }
 
     /// All values of a setting.
@@ -213,15 +240,16 @@ pub(super) fn look(way: Way, seen: &[Seen<'_>]) -> Vec<Finding> {
         findings.push(look::unseen(About::TooMuch, way.file(), why, "sshd -V"));
     }
     findings.extend(environment(way, seen, &lines));
-    let mut shut = BTreeSet::new();
     let stated = seen.iter().filter(|(_, effective)| effective.login.is_stated);
-    for (account, effective) in stated.filter(|(account, _)| account.policy.is_some()) {
-        if let Some(finding) = door::look(way, account, effective, &lines)
-            && shut.insert(&account.cluster)
-        {
-            findings.push(finding);
-        }
-    }
+    let stated = stated.filter(|(account, _)| account.policy.is_some());
+    let mut barred: Vec<(&ClusterName, Finding)> = stated
+        .filter_map(|(account, it)| Some((&account.cluster, door::look(way, account, it, &lines)?)))
+        .collect();
+    // Once for each cluster: who is shut out for sure before who may be.
+    barred.sort_by_key(|(_, finding)| *finding.code != door::SHUT_OUT);
+    let mut shut = BTreeSet::new();
+    barred.retain(|(cluster, _)| shut.insert(*cluster));
+    findings.extend(barred.into_iter().map(|(_, finding)| finding));
     findings
 }
 
@@ -262,13 +290,13 @@ fn yields(way: Way, line: &Line, lines: &[Line]) -> bool {
 }
 
 /// Each of them once.
-fn clusters<'a>(seen: impl Iterator<Item = &'a Seen<'a>>) -> Vec<&'a ClusterName> {
+pub(super) fn clusters<'a>(seen: impl Iterator<Item = &'a Seen<'a>>) -> Vec<&'a ClusterName> {
     let mut found: Vec<_> = seen.map(|(account, _)| &account.cluster).collect();
     found.dedup();
     found
 }
 
-fn names(clusters: &[&ClusterName]) -> String {
+pub(super) fn names(clusters: &[&ClusterName]) -> String {
     clusters.iter().map(|cluster| cluster.as_str()).collect::<Vec<_>>().join(", ")
 }
 

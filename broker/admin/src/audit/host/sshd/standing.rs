@@ -157,7 +157,8 @@ fn is_enabled() -> Option<Finding> {
             return Some(look::unseen(look::About::AFence, UNIT, why, &mend));
         }
     };
-    (!said.starts_with("enabled")).then(|| {
+    // "enabled-runtime" is until the next boot.
+    (said != "enabled").then(|| {
         let evidence = format!("systemd says {said:?}: after a boot no fence works");
         finding(&NOT_ENABLED, UNIT, evidence, format!("systemctl enable {UNIT}"))
     })
@@ -169,7 +170,7 @@ fn without(hosts_serves: bool) -> Finding {
     if hosts_serves {
         let evidence = "the host's own sshd serves clusters and administrators: a tenant's noise, \
                         a stuck syslog or /run/nologin keep a fence out";
-        finding(&SHARED, "/etc/ssh/sshd_config", evidence, get)
+        finding(&SHARED, Way::Hosts.file(), evidence, get)
     } else {
         let evidence = "there is neither an sshd for fencing nor a block for it in the host's own";
         finding(&SILENT, DEDICATED_FILE, evidence, get)
