@@ -120,6 +120,7 @@ mod tests {
             assert_eq!(Medium::at(path) == Some(medium.clone()), same, "{}", path.display());
         }
         assert_eq!(Medium::at(&dir.path().join("none")), None);
+        assert!(medium.answers() && !Medium::Named(image).answers());
     }
 
     /// What a retry knows of a node that the first attempt has killed: its tapdisk may write on.

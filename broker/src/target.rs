@@ -136,6 +136,7 @@ pub(crate) mod tests {
     use crate::names::{ClusterName, Uuid};
     use crate::sight::Blind;
     use crate::toolstack::RowState;
+    use std::path::Path;
 
     pub(crate) const UUID: &str = "7f9598e3-85dc-486e-bfc5-ab09ef3ad8ac";
     const OTHER: &str = "06344ce4-c977-4f26-804a-519a3e81bf71";
@@ -149,6 +150,18 @@ pub(crate) mod tests {
         );
         let cluster = acl::parse(&ClusterName::parse("alpha").unwrap(), &text).unwrap();
         cluster.nodes()[0].clone()
+    }
+
+    /// The same node, with its configuration in this file or with none.
+    pub(crate) fn with_config(config: Option<&Path>) -> Node {
+        let config = config.map(|file| format!("config = \"{}\"\n", file.display()));
+        let text = format!(
+            "actions = [\"off\"]\n[nodes.node2]\ndomain = \"alpha-node2\"\nuuid = \"{UUID}\"\n{}\
+             keys = [\"{}\"]\n",
+            config.unwrap_or_default(),
+            node().keys()[0].type_and_base64()
+        );
+        acl::parse(&ClusterName::parse("alpha").unwrap(), &text).unwrap().nodes()[0].clone()
     }
 
     /// A row, living if `state` has no `d`.

@@ -1,7 +1,7 @@
 //! What is read of a configuration, and what is not.
 
 use super::*;
-use crate::target::tests::{UUID, node};
+use crate::target::tests::{UUID, node, with_config};
 
 fn disks(text: &str) -> Option<Vec<PathBuf>> {
     DomainConfig::parse(text).disks
@@ -34,6 +34,7 @@ fn what_is_no_plain_assignment_cannot_be_told() {
         "name = 'a'\nvif = [ 'open'",
         "name = 'a'\n]",
         "name += 'a'",
+        "name = 'a\\''",
         "names = \"x\"",
         "name",
     ] {
@@ -50,6 +51,12 @@ fn the_last_assignment_counts_as_in_xl() {
         assert_eq!(DomainConfig::parse(&text).name, None, "{behind}");
     }
     assert_eq!(name("name = '#; ]' ; # name = 'c'").as_deref(), Some("#; ]"));
+    // A quotation mark behind a backslash ends no string.
+    assert_eq!(name("extra = \"a \\\"b\\\\\"; name = 'x'").as_deref(), Some("x"));
+    for behind in ["uuid += 'b'", " uuid = 'b'"] {
+        let text = format!("uuid='a'\n{behind}\n");
+        assert_eq!(DomainConfig::parse(&text).uuid, None, "{behind}");
+    }
 }
 
 /// What the broker does not know of a disk it has to doubt.
@@ -65,6 +72,8 @@ fn either_all_disks_are_known_or_none() {
     for text in [
         "disk = [ 'drbd:res0,xvda,w' ]",
         "disk = [ 'phy:/dev/' + volume ]",
+        "disk = [ 'phy:/a,xvda,w' 'phy:/b,xvdb,w' ]",
+        "disk = [ 'phy:/a\\x,xvda,w' ]",
         "disk = [ 'phy:/a,xvda,w' ] + more",
         "disk = disks()",
         "disk = [ 'phy:/a,xvda,w' ]\n disk += [ 'phy:/b,xvdb,w' ]",
@@ -102,9 +111,21 @@ fn a_configuration_has_to_make_the_nodes_own_domain() {
 }
 
 #[test]
-fn what_cannot_be_read_is_fit_for_nothing() {
+fn what_cannot_be_read_or_is_anothers_is_fit_for_nothing() {
     // The policy names a file that is not there.
     let said = fit(&node()).unwrap_err().to_string();
     assert!(said.starts_with("the configuration of node2 is not usable: "), "{said}");
     assert_eq!(super::disks(&node()), None);
+    if !nix::unistd::geteuid().is_root() {
+        return; // A configuration is read only if it is root's.
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("alpha-node2.cfg");
+    let node = with_config(Some(&file));
+    let text = format!("name = 'alpha-node2'\nuuid = '{UUID}'\ndisk = [ 'phy:/a,xvda,w' ]\n");
+    std::fs::write(&file, &text).unwrap();
+    assert_eq!(fit(&node).unwrap(), file);
+    assert_eq!(super::disks(&node), Some(vec![PathBuf::from("/a")]));
+    std::fs::write(&file, text.replace("uuid", "was")).unwrap();
+    assert!(fit(&node).unwrap_err().to_string().contains("has no plain `uuid"));
 }

@@ -212,8 +212,38 @@ fn whoever_fences_after_a_fence_that_failed_waits_for_the_same_writers() {
     assert!(took >= 8_000, "{took}");
 }
 
+/// Its disks are known as long as its domain is there.
 #[test]
-fn who_writes_is_told_before_the_kill() {
+fn a_tapdisk_that_is_the_nodes_only_while_it_lives_is_waited_for() {
+    let world = World::running().on_destroy(|world, domid| {
+        world.remove(domid);
+        world.unseen.set(true);
+        world.later(MS(8_000), |world| world.writers.borrow_mut().clear());
+        Ok(())
+    });
+    world.writers.borrow_mut().push(process("tapdisk"));
+    let (ended, took, _) = fence(&world);
+    assert_eq!(ended, Ok(How::Killed));
+    assert!(took >= 8_000, "{took}");
+    // The same of a life that has come since.
+    let world = World::with(vec![row(1, "", UUID, true)]).on_destroy(|world, domid| {
+        world.remove(domid);
+        world.unseen.set(true);
+        world.later(MS(8_000), |world| world.writers.borrow_mut().clear());
+        Ok(())
+    });
+    world.later(MS(1_000), |world| {
+        world.remove(1);
+        world.add(6);
+        world.writers.borrow_mut().push(process("tapdisk"));
+    });
+    let (ended, took, _) = fence(&world);
+    assert_eq!(ended, Ok(How::Killed));
+    assert!(took >= 9_000 - 50, "{took}");
+}
+
+#[test]
+fn who_writes_is_told_once() {
     let world = World::running().on_destroy(|world, domid| {
         world.remove(domid);
         world.later(MS(3_000), |world| world.writers.borrow_mut().clear());
@@ -221,7 +251,8 @@ fn who_writes_is_told_before_the_kill() {
     });
     world.writers.borrow_mut().push(process("tapdisk"));
     let scene = fence(&world).2;
-    assert_eq!(scene.writes, [process("tapdisk")]);
+    assert_eq!(scene.writes, [[process("tapdisk")]]);
+    assert!(fence(&World::running()).2.writes.is_empty());
 }
 
 #[test]

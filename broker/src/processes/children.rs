@@ -4,9 +4,8 @@
 //! its own number counts.
 
 use super::{Entry, ProcFs, Process, Processes};
-use crate::acl::{self, Node};
-use crate::names::ClusterName;
-use crate::target::tests::{UUID, node};
+use crate::acl::Node;
+use crate::target::tests::{UUID, node, with_config};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -269,18 +268,6 @@ fn a_device_model_is_known_by_domid_or_name() {
         assert_eq!(process.writes(&node), expected, "{args:?}");
         assert!(!process.restarts(&node), "{args:?}");
     }
-}
-
-/// The node of the other tests, with its configuration in this file or with none.
-fn with_config(config: Option<&Path>) -> Node {
-    let config = config.map(|file| format!("config = \"{}\"\n", file.display()));
-    let text = format!(
-        "actions = [\"off\"]\n[nodes.node2]\ndomain = \"alpha-node2\"\nuuid = \"{UUID}\"\n{}\
-         keys = [\"{}\"]\n",
-        config.unwrap_or_default(),
-        node().keys()[0].type_and_base64()
-    );
-    acl::parse(&ClusterName::parse("alpha").unwrap(), &text).unwrap().nodes()[0].clone()
 }
 
 #[test]

@@ -205,8 +205,8 @@ pub(super) struct Scene {
     pub(super) asked: u32,
     /// Why none may be but the first.
     pub(super) forbids: Option<&'static str>,
-    /// Who was said to write for the node.
-    pub(super) writes: Vec<Process>,
+    /// Who was said to write for the node, each time that was said.
+    pub(super) writes: Vec<Vec<Process>>,
     pub(super) words: Vec<String>,
     pub(super) steps: Vec<(&'static str, String)>,
 }
@@ -220,7 +220,7 @@ impl Witness for Scene {
         self.forbids.filter(|_| self.asked > 1).map_or(Ok(()), |why| Err(why.to_owned()))
     }
     fn writes(&mut self, writers: &[Process]) {
-        self.writes = writers.to_vec();
+        self.writes.push(writers.to_vec());
     }
     fn passed(&mut self, step: &'static str, evidence: &str) {
         self.steps.push((step, evidence.to_owned()));
