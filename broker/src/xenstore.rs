@@ -70,8 +70,12 @@ pub(crate) fn backend_disks() -> Result<Vec<(u32, PathBuf)>, XenstoreError> {
 /// # Errors
 /// If `xenstore-ls` does not answer. That it has no devices is an answer.
 pub fn uncovered(domid: u32) -> Result<BTreeSet<Uncovered>, XenstoreError> {
-    let lines = list(&format!("/local/domain/{domid}/device"))?;
-    Ok(lines.lines().filter_map(uncovered_device).collect())
+    // libxl's own notes, which are root's (Xen 4.7 and later; seen on 4.17). The guest can write what is below
+    // its own domain, so that counts where there are none.
+    let notes = list(&format!("/libxl/{domid}/device"))?;
+    let told =
+        if notes.is_empty() { list(&format!("/local/domain/{domid}/device"))? } else { notes };
+    Ok(told.lines().filter_map(uncovered_device).collect())
 }
 
 /// Everything below a path, one entry a line. That there is nothing is an answer.
@@ -111,10 +115,12 @@ fn disk(line: &str) -> Option<(u32, PathBuf)> {
     Some((domid, PathBuf::from(value.get(at..)?)))
 }
 
-/// Reads `/local/domain/5/device/vbd/51712/backend = "/local/domain/0/backend/vbd/5/51712"`.
+/// Reads `/libxl/5/device/vbd/51712/backend = "/local/domain/0/backend/vbd/5/51712"`, and the same below
+/// `/local/domain/5`.
 fn uncovered_device(line: &str) -> Option<Uncovered> {
     let (path, value) = line.split_once(" = ")?;
-    let mut parts = path.strip_prefix("/local/domain/")?.split('/').skip(2);
+    let below = path.strip_prefix("/libxl/").or_else(|| path.strip_prefix("/local/domain/"))?;
+    let mut parts = below.split('/').skip(2);
     let (kind, key) = (parts.next()?, parts.nth(1)?);
     if key != "backend" || parts.next().is_some() {
         return None;
@@ -165,6 +171,12 @@ mod tests {
                 "/local/domain/5/device/vbd/51712/backend = \"/local/domain/3/backend/vbd/5/51712\"",
                 Some("a disk that the domain 3 serves"),
             ),
+            (
+                "/libxl/5/device/vbd/51712/backend = \"/local/domain/3/backend/vbd/5/51712\"",
+                Some("a disk that the domain 3 serves"),
+            ),
+            ("/libxl/5/device/vbd/51712/backend = \"/local/domain/0/backend/vbd/5/51712\"", None),
+            ("/libxl/5/device/vbd/51712/frontend = \"/local/domain/5/device/vbd/51712\"", None),
             ("/local/domain/5/device/vif/0/backend = \"/local/domain/3/backend/vif/5/0\"", None),
             (
                 "/local/domain/5/device/pci/0/backend = \"/local/domain/0/backend/pci/5/0\"",
