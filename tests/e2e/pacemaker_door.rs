@@ -140,7 +140,10 @@ fn what_policy_forbids_is_1_and_never_2() {
 #[test]
 fn failures_have_pacemakers_words_and_take_a_second() {
     let dom0 = SHARED.take();
-    let is_late = |output: &Output| output.stderr.to_lowercase().contains("timed out");
+    let is_late = |output: &Output| {
+        let said = output.stderr.to_lowercase();
+        ["timed out", "timeout"].iter().any(|word| said.contains(word))
+    };
     untouched(&dom0, || {
         let unknown = fails(told(&dom0, "action=explode\nport=node2\n"), "unsupported action");
         assert!(!is_late(&unknown), "{unknown}");
@@ -151,7 +154,9 @@ fn failures_have_pacemakers_words_and_take_a_second() {
             ("action=off\nport=node2\ndom0=fence-alpha@xen1\nip=xen1\n", "both"),
             ("action=off\nport=node2\nip=xen1\n", "the account is missing"),
             ("action=off\nport=node2\nidentity_file=/nowhere/key\n", "/nowhere/key"),
-            ("action=off\nport=node2\ntimeout=soon\n", "from 1 to 3600"),
+            ("action=off\nport=node2\ntimeout=soon\n", "time limit is not from 1 to 3600"),
+            ("action=off\nport=node2\npower_timeout=0\n", "power time limit is not from 1 to 3600"),
+            ("action=off\nport=db1\ntimeout=20\nverbose=1\n", "xen1 refused"),
             ("action=off\nport=db1\n", "xen1 refused"),
         ] {
             let output = fails(told(&dom0, lines), why);

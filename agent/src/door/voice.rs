@@ -64,7 +64,7 @@ impl Watch for Voice {
 
     fn ended(&mut self, phase: Phase, took: Duration, detail: &str) {
         if self.verbose {
-            self.say(&format!("{} {} ms {detail}", phase.word(), millis(took)));
+            self.say(&self.aside(&format!("{} {} ms {detail}", phase.word(), millis(took))));
         }
     }
 
@@ -86,7 +86,7 @@ impl Watch for Voice {
 
     fn details(&mut self, text: &str) {
         if self.verbose {
-            self.say(text);
+            self.say(&self.aside(text));
         }
     }
 

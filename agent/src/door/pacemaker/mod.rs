@@ -94,16 +94,41 @@ fn is_late(carried: &Carried) -> bool {
     all_late || carried.verdict.exit == Exit::TimedOut
 }
 
-/// The reason of a failure: with Pacemaker's word for a deadline where one passed, and without it
-/// elsewhere. It is "timed out" (libstonithd, of Pacemaker 2.1.5).
+/// The words by which Pacemaker takes a failure for a deadline that passed, in whatever case they stand on
+/// standard error (libstonithd, since 2.1.3), and what is said where none has.
+const WORDS_OF_A_DEADLINE: [(&str, &str); 4] = [
+    ("timed out", "ran out of time"),
+    ("-timeout", " time limit"),
+    ("_timeout", " time limit"),
+    ("timeout", "time limit"),
+];
+
+/// The reason of a failure: with a word of Pacemaker's for a deadline where one passed, and without any
+/// elsewhere.
 pub(super) fn in_pacemakers_words(is_late: bool, reason: &str) -> String {
-    match (is_late, reason.to_ascii_lowercase().contains("timed out")) {
+    let is_there = |(word, _): &(&str, &str)| reason.to_ascii_lowercase().contains(word);
+    match (is_late, WORDS_OF_A_DEADLINE.iter().any(is_there)) {
         (true, false) => format!("timed out: {reason}"),
-        (false, true) => {
-            reason.replace("timed out", "not in time").replace("Timed out", "not in time")
-        }
+        (false, true) => WORDS_OF_A_DEADLINE
+            .iter()
+            .fold(reason.to_owned(), |said, (word, ours)| replaced(&said, word, ours)),
         (true, true) | (false, false) => reason.to_owned(),
     }
+}
+
+/// The text with one word for another, which is in lower case and may stand there in any.
+fn replaced(text: &str, word: &str, other: &str) -> String {
+    let (mut said, mut rest) = (String::new(), text);
+    while let Some((before, after)) = rest
+        .to_ascii_lowercase()
+        .find(word)
+        .and_then(|at| rest.get(..at).zip(rest.get(at.saturating_add(word.len())..)))
+    {
+        said.push_str(before);
+        said.push_str(other);
+        rest = after;
+    }
+    said + rest
 }
 
 /// What is to be done, and how.
@@ -180,7 +205,7 @@ impl Agent {
     /// Says what came of it.
     fn end(&self, carried: &Carried) -> End {
         for warning in &carried.verdict.warnings {
-            self.voice.say(&format!("warning: {warning}"));
+            self.voice.say(&in_pacemakers_words(false, &format!("warning: {warning}")));
         }
         let exit = carried.verdict.exit;
         if exit != Exit::Success {
