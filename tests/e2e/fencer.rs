@@ -4,8 +4,8 @@
 use crate::{Dom0, recorded, settle, two_clusters, untouched};
 use std::path::Path;
 use std::time::Duration;
-use xen_fence_tests::skipped;
 use xen_fence_tests::throwaway::{Output, Running};
+use xen_fence_tests::{measured, skipped};
 
 const FENCER: &str = "/usr/lib/pacemaker/pacemaker-fenced";
 const LOG: &str = "/tmp/fenced.log";
@@ -98,6 +98,67 @@ fn a_refusal_and_a_dead_dom0_are_failures_that_it_logs() {
     {
         assert!(log.contains(said), "{said}\n{log}");
     }
+}
+
+/// A switch that turns off the host of node2, and everybody who runs there: the second level.
+const SWITCH: &str = r#"#!/bin/sh
+line=$(cat | sed -n s/^action=//p | tail -n 1)
+case "$line$*" in *metadata*) cat <<'END'
+<?xml version="1.0" ?><resource-agent name="fence_switch" shortdesc="a switch"><longdesc>It says that it was used.</longdesc>
+<vendor-url>x</vendor-url><parameters><parameter name="plug" unique="0" required="0"><getopt mixed="-n"/><content type="string"/>
+<shortdesc lang="en">x</shortdesc></parameter></parameters>
+<actions><action name="on" automatic="0"/><action name="off"/><action name="reboot"/><action name="status"/>
+<action name="monitor"/><action name="metadata"/></actions></resource-agent>
+END
+exit;; esac
+echo "$line" >>/tmp/switched
+"#;
+
+/// Within the 60 s that Pacemaker gives a fence, a dom0 that is not there is one failure with its reason, and
+/// the second level is used then; it is not as long as the first does what it should.
+#[test]
+fn a_dead_dom0_is_one_attempt_and_then_the_second_level() {
+    let case = "a_dead_dom0_is_one_attempt_and_then_the_second_level";
+    let dom0 = two_clusters().raise().unwrap();
+    let Some(_fencer) = fencer(&dom0, case) else { return };
+    dom0.write("/usr/sbin/fence_switch", SWITCH, 0o755);
+    let hosts = ["-o", "pcmk_host_list=node1 node2"];
+    let _ = admin(&dom0, &[&["-R", "xen", "-a", "fence_xen", "-o", DOM0], &hosts[..]].concat());
+    let _ = admin(&dom0, &["-R", "switch", "-a", "fence_switch", "-o", "pcmk_host_list=node2"]);
+    for (level, device) in [("1", "xen"), ("2", "switch")] {
+        let _ = admin(&dom0, &["-r", "node2", "-i", level, "-v", device]).exits(0);
+    }
+    let switched = || dom0.has("/tmp/switched");
+    let life = dom0.domid("alpha", "node2");
+    let reboot = ["--reboot", "node2", "-t", "60"];
+    let _ = admin(&dom0, &reboot).exits(0);
+    settle(|| dom0.domid("alpha", "node2").is_some_and(|now| Some(now) > life));
+    assert!(!switched(), "the first level was enough");
+
+    // Without a second level, who asked is told as soon; and nobody has dom0's address any more.
+    let far = ["-o", "dom0=fence-alpha@10.77.0.99", "-o", "pcmk_host_list=far1"];
+    let _ = admin(&dom0, &[&["-R", "far", "-a", "fence_xen"], &far[..]].concat()).exits(0);
+    let words = ["stonith_admin", "--reboot", "far1", "-t", "60"];
+    let far = dom0.in_node("alpha", "node1").spawn(&words);
+    let vif = format!("vif{}.0", dom0.domid("alpha", "node1").unwrap());
+    let _ = dom0.on(&["ip", "link", "set", &vif, "down"]).exits(0);
+    let life = dom0.domid("alpha", "node2");
+    let late = admin(&dom0, &reboot).exits(0);
+    assert_eq!(dom0.file("/tmp/switched").lines().collect::<Vec<_>>(), ["reboot"], "{late}");
+    assert_eq!(dom0.domid("alpha", "node2"), life);
+    measured(&format!(
+        "a dead dom0 and Pacemaker: the second level is used after {:.1?}",
+        late.took
+    ));
+    assert!(late.took < Duration::from_secs(50), "{late}");
+    let far = far.wait();
+    assert!(far.code != 0 && !far.says("Timer expired"), "{far}");
+    assert!(far.took < Duration::from_secs(50), "{far}");
+    let log = dom0.file(LOG);
+    for never in ["Attempt 2 to execute", "did not complete within"] {
+        assert!(!log.contains(never), "{never}\n{log}");
+    }
+    assert_eq!(log.matches("stderr: [ fence_xen: timed out: dom0 ").count(), 2, "{log}");
 }
 
 /// Pacemaker kills its agent when its own time is over, in the middle of a fence: the fence goes on, and

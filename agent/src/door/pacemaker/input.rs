@@ -166,7 +166,7 @@ fn after_help() -> String {
            1  failed, refused, or nobody can tell: never take it for dead\n  \
            2  status: off\n\n\
          A call that exits with 1 takes a second at least, so that who calls again at once does not\n\
-         flood dom0.",
+         flood dom0; a fence for which time alone was not enough takes 43 s, if it has them.",
         deeds.join("\n")
     )
 }

@@ -40,7 +40,7 @@ pub(super) fn page() -> String {
     page.push_str(
         ".SH EXIT STATUS\n.TP\n.B 0\nDone and proven; for status, the node is on.\n\
          .TP\n.B 1\nFailed, refused, or nobody can tell: never take it for dead. Such a call takes a \
-         second at least.\n.TP\n.B 2\nFor status, the node is off.\n\
+         second at least; a fence for which time alone was not enough takes 43 s, if it has them.\n.TP\n.B 2\nFor status, the node is off.\n\
          .SH FILES\n.TP\n.I /etc/xen\\-fence/agent.toml\nWhat holds where no option says otherwise.\n\
          .SH SEE ALSO\n.BR xen\\-fence (8),\n.BR stonith_admin (8)\n",
     );

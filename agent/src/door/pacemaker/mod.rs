@@ -2,7 +2,8 @@
 //!
 //! Exit code 2 means a node that is off and nothing else. A failure is one sentence on standard
 //! error, in which Pacemaker looks for the words by which it tells a deadline and an unknown action
-//! from other failures; and it takes a second, because Pacemaker calls again at once.
+//! from other failures; and it takes a second, because Pacemaker calls again at once. One that time has ended
+//! takes until it calls no more.
 
 mod deed;
 mod input;
@@ -33,6 +34,10 @@ pub(super) const NAME: &str = "fence_xen";
 /// A failure takes so long at least.
 const FAILS_NO_SOONER: Duration = Duration::from_secs(1);
 
+/// A fence that time alone has ended takes so long at least. Pacemaker gives it 60 s, and calls again before
+/// 0.7 of them have passed: that second call would be killed, and the reason lost with it.
+const LATE_NO_SOONER: Duration = Duration::from_secs(43);
+
 /// How a call of the agent ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
@@ -55,7 +60,7 @@ impl End {
 pub(super) fn open(begun: Moment) -> ExitCode {
     descriptors::close_inherited();
     let end = Given::read(env::args_os().collect()).and_then(|given| match given {
-        Some(given) => Agent::of(&given)?.act(),
+        Some(given) => Agent::of(&given, begun)?.act(),
         None => Ok(End::Done),
     });
     let end = end.unwrap_or_else(|error| {
@@ -63,12 +68,15 @@ pub(super) fn open(begun: Moment) -> ExitCode {
         End::Failed
     });
     if end == End::Failed {
-        let until = Deadline::at(begun.plus(FAILS_NO_SOONER));
-        while let Some(left) = until.left() {
-            thread::sleep(left);
-        }
+        wait(Deadline::at(begun.plus(FAILS_NO_SOONER)));
     }
     ExitCode::from(end.code())
+}
+
+fn wait(until: Deadline) {
+    while let Some(left) = until.left() {
+        thread::sleep(left);
+    }
 }
 
 /// Says to a person what is waited for.
@@ -133,6 +141,7 @@ fn replaced(text: &str, word: &str, other: &str) -> String {
 
 /// What is to be done, and how.
 struct Agent {
+    begun: Moment,
     deed: Deed,
     nodes: Vec<NodeName>,
     wishes: Wishes,
@@ -143,10 +152,11 @@ struct Agent {
 }
 
 impl Agent {
-    fn of(given: &Given) -> Result<Self, Error> {
+    fn of(given: &Given, begun: Moment) -> Result<Self, Error> {
         let deed = given.value("action").map_or(Ok(Deed::Reboot), Deed::parse)?;
         let voice = Voice::new(NAME, Place::Errors, given.flag("verbose"));
         let mut agent = Self {
+            begun,
             deed,
             nodes: Vec::new(),
             wishes: Wishes::default(),
@@ -225,12 +235,13 @@ impl Agent {
     /// waits for all of them. They share the time.
     fn each(&mut self, action: Action) -> Result<End, Error> {
         let (begun, nodes) = (Moment::now(), self.named()?);
-        let mut end = End::Done;
+        let (mut end, mut late) = (End::Done, None);
         for node in nodes {
             match self.ask(action, Some(node), begun) {
                 Ok(carried) => {
                     if self.end(&carried) != End::Done {
                         end = End::Failed;
+                        late = is_late(&carried).then_some(carried.timeout).or(late);
                     }
                 }
                 Err(error) => {
@@ -238,6 +249,10 @@ impl Agent {
                     end = End::Failed;
                 }
             }
+        }
+        if let Some(timeout) = late {
+            let no_sooner = Deadline::at(self.begun.plus(LATE_NO_SOONER));
+            wait(no_sooner.or_earlier(Deadline::at(begun.plus(timeout))));
         }
         Ok(end)
     }

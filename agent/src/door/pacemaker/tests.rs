@@ -1,9 +1,10 @@
 //! What a fence agent is told, and what that means here.
 
 use super::*;
+use xen_fence_protocol::{AGENT_DEADLINE, GO_BY};
 
 fn agent(text: &str) -> Result<Agent, Error> {
-    Agent::of(&Given::of_text(text))
+    Agent::of(&Given::of_text(text), Moment::now())
 }
 
 fn why(text: &str) -> String {
@@ -100,4 +101,11 @@ fn pacemaker_finds_its_words_where_they_belong() {
     ] {
         assert_eq!(in_pacemakers_words(false, reason), said);
     }
+}
+
+/// Pacemaker calls again as long as 0.7 of its 60 s have not passed.
+#[test]
+fn what_is_late_ends_when_it_is_not_called_again() {
+    let again = Duration::from_secs(42);
+    assert!(LATE_NO_SOONER > again && GO_BY < again && AGENT_DEADLINE > LATE_NO_SOONER);
 }
