@@ -16,18 +16,14 @@ pub(super) fn fence_agent() -> String {
         escaped(AGENT.url)
     );
     for one in TABLE {
-        let _ = write!(
-            xml,
-            "\t<parameter name=\"{}\" unique=\"0\" required=\"{}\"{}>\n\
-             \t\t<getopt mixed=\"{}\"/>\n{}\
-             \t\t<shortdesc lang=\"en\">{}</shortdesc>\n\t</parameter>\n",
-            one.name(),
-            u8::from(one.required),
-            one.older.first().map(|older| format!(" obsoletes=\"{older}\"")).unwrap_or_default(),
-            escaped(&getopt(one)),
-            content(one),
-            escaped(one.text)
-        );
+        let older = older(one);
+        let obsoletes = older.first().map(|older| format!(" obsoletes=\"{older}\""));
+        let required = u8::from(one.required);
+        parameter(&mut xml, one, &one.name(), required, &obsoletes.unwrap_or_default());
+        // pcs and crmsh refuse whatever has no row of its own. Nobody has to set an older name.
+        for older in older {
+            parameter(&mut xml, one, older, 0, " deprecated=\"1\"");
+        }
     }
     xml.push_str("</parameters>\n<actions>\n");
     for deed in Deed::ALL {
@@ -36,6 +32,24 @@ pub(super) fn fence_agent() -> String {
     }
     xml.push_str("</actions>\n</resource-agent>\n");
     xml
+}
+
+/// The older names that can be configured: not that of the action, which is Pacemaker's to name.
+fn older(one: &Parameter) -> &'static [&'static str] {
+    if one.content == Content::Action { &[] } else { one.older }
+}
+
+/// The row of a parameter under one of its names.
+fn parameter(xml: &mut String, one: &Parameter, name: &str, required: u8, attribute: &str) {
+    let _ = write!(
+        xml,
+        "\t<parameter name=\"{name}\" unique=\"0\" required=\"{required}\"{attribute}>\n\
+         \t\t<getopt mixed=\"{}\"/>\n{}\
+         \t\t<shortdesc lang=\"en\">{}</shortdesc>\n\t</parameter>\n",
+        escaped(&getopt(one)),
+        content(one),
+        escaped(one.text)
+    );
 }
 
 /// The parameters of the plugin. cluster-glue pastes them into a document of its own.
@@ -102,11 +116,20 @@ mod tests {
     fn every_parameter_and_action_is_in_the_metadata() {
         let xml = fence_agent();
         for one in TABLE {
-            assert_eq!(xml.matches(&format!("<parameter name=\"{}\" ", one.name())).count(), 1);
+            let row = format!("<parameter name=\"{}\" unique=\"0\" ", one.name());
+            assert_eq!(xml.matches(&row).count(), 1, "{row}");
+            for older in older(one) {
+                let row = format!(
+                    "<parameter name=\"{older}\" unique=\"0\" required=\"0\" deprecated=\"1\""
+                );
+                assert_eq!(xml.matches(&row).count(), 1, "{row}");
+                assert!(xml.contains(&format!("obsoletes=\"{older}\"")), "{older}");
+            }
         }
         for deed in Deed::ALL {
             assert_eq!(xml.matches(&format!("<action name=\"{}\"", deed.word())).count(), 1);
         }
+        assert!(!xml.contains("\"option\""), "it would be sent beside the action");
         assert!(xml.is_ascii());
     }
 
