@@ -59,8 +59,15 @@ fn it_registers_lists_monitors_and_fences() {
     let _ = admin(&dom0, &["--unfence", "node2"]).exits(0);
     assert!(dom0.domid("alpha", "node2").is_some());
 
-    let map = ["-o", "pcmk_host_list=nodeA", "-o", "pcmk_host_map=nodeA:node2"];
-    let _ = admin(&dom0, &[&["-R", "map", "-a", "fence_xen", "-o", DOM0], &map[..]].concat());
+    // With a map alone Pacemaker asks for no list; so docs/pacemaker.md has more than that.
+    let _ = admin(&dom0, &["-D", "xen"]).exits(0);
+    let alone = ["-R", "map", "-a", "fence_xen", "-o", DOM0, "-o", "pcmk_host_map=nodeA:node2"];
+    let _ = admin(&dom0, &alone).exits(0);
+    let _ = admin(&dom0, &["-l", "node1"]).exits(0).saying("0 fence devices");
+    let _ = admin(&dom0, &[&alone[..], &["-o", "pcmk_host_check=dynamic-list"]].concat()).exits(0);
+    for node in ["nodeA", "node1"] {
+        let _ = admin(&dom0, &["-l", node]).exits(0).saying("1 fence device");
+    }
     let _ = admin(&dom0, &["--fence", "nodeA"]).exits(0);
     assert_eq!(dom0.domid("alpha", "node2"), None, "by another name");
     let _ = admin(&dom0, &["--unfence", "nodeA"]).exits(0);

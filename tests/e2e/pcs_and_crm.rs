@@ -64,27 +64,45 @@ fn the_lines_for_pcs_and_crm_configure_what_fences() {
     if ["/usr/sbin/pcs", "/usr/sbin/crm"].iter().any(|program| !dom0.has(program)) {
         return skipped(case, "pcs and crmsh are not here (tests/all fetches them)");
     }
-    let [one, two, rest @ ..] = &lines("pcs ")[..] else { panic!("{TEXT}") };
+    let [one, two, update, ipmi1, ipmi2, levels @ .., plugin] = &lines("pcs ")[..] else {
+        panic!("{TEXT}")
+    };
     let _ = typed(&dom0, one);
+    it_fences(&dom0);
+    let _ = typed(&dom0, "pcs stonith delete xen");
+    let _ = typed(&dom0, plugin);
+    it_fences(&dom0);
+    let _ = typed(&dom0, "pcs stonith delete xen");
+    // The names of fence agents that are older than ours.
+    let older = "ip=xen1 ipport=2422 login=fence-alpha";
+    let _ = typed(&dom0, &format!("pcs stonith create xen fence_xen {older}"));
     it_fences(&dom0);
     let _ = typed(&dom0, "pcs stonith delete xen");
     let _ = typed(&dom0, two);
     let both = "dom0=\"fence-alpha@xen1:2422 fence-alpha@xen2:2422\"";
     let _ = typed(&dom0, "pcs stonith config xen").saying(both);
-    assert_eq!(rest.len(), 6, "{rest:?}");
-    for line in rest {
+    assert_eq!(levels.len(), 4, "{levels:?}");
+    for line in [update, ipmi1, ipmi2].into_iter().chain(levels) {
         let _ = typed(&dom0, line);
     }
+    let _ = typed(&dom0, "pcs stonith config xen").saying("pcmk_host_list=\"node1 node2\"");
     let _ = typed(&dom0, "pcs stonith level verify && crm_verify --live-check");
+    let delete = "pcs stonith level delete 2 node2";
+    assert!(TEXT.contains(delete));
+    let _ = typed(&dom0, delete);
     let _ = typed(&dom0, "pcs stonith level clear && pcs stonith delete xen");
 
-    let [primitive, topology, plugin] = &lines("crm ")[..] else { panic!("{TEXT}") };
+    let [primitive, list, topology, plugin] = &lines("crm ")[..] else { panic!("{TEXT}") };
     let _ = typed(&dom0, primitive);
+    let _ = typed(&dom0, list);
     let _ = typed(&dom0, topology);
     let _ = typed(&dom0, "crm_verify --live-check");
     it_fences(&dom0);
     let _ = typed(&dom0, "pcs stonith level clear && pcs stonith delete xen");
     let _ = typed(&dom0, plugin);
+    it_fences(&dom0);
+    let _ = typed(&dom0, "pcs stonith delete xen");
+    let _ = typed(&dom0, &format!("crm configure primitive xen stonith:fence_xen params {older}"));
     it_fences(&dom0);
     assert!(recorded(&dom0, "alpha", &["fenced killed", "node2"]));
 }
