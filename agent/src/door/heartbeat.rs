@@ -127,7 +127,10 @@ fn print(text: &str) {
 
 #[cfg(test)]
 mod tests {
+    use super::parameters::Parameter;
     use super::*;
+    use std::cell::RefCell;
+    use std::collections::BTreeSet;
 
     #[test]
     fn variables_are_wishes() {
@@ -148,6 +151,17 @@ mod tests {
         assert_eq!(wishes.known_hosts, None);
         let bad = |name: &str| (name == "timeout").then(|| "soon".to_owned());
         assert_eq!(super::wishes(&bad).unwrap_err().kind, Kind::Usage);
+    }
+
+    #[test]
+    fn what_is_described_is_read_and_nothing_else() {
+        let asked = RefCell::new(BTreeSet::new());
+        let none = |name: &str| {
+            asked.borrow_mut().insert(name.to_owned());
+            None
+        };
+        let _ = super::wishes(&none).unwrap();
+        assert_eq!(asked.into_inner(), parameters::of_plugin().map(Parameter::name).collect());
     }
 
     #[test]

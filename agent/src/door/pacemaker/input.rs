@@ -62,20 +62,26 @@ impl Given {
 
     fn of_lines(text: &str) -> Result<Option<Self>, Error> {
         let mut given = Self::default();
+        let mut plugs: BTreeMap<String, &str> = BTreeMap::new();
         for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
             let Some((name, value)) = line.split_once('=') else { continue };
             let value = value.trim();
             let bare = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
             let value = bare.unwrap_or(value);
-            let Some(one) = of_name(name.trim()) else { continue };
-            // A node under two names that are one parameter is no duplicate, but a contradiction.
-            let before = given.0.insert(one.long, value.to_owned());
-            let differs = |before: &String| !before.eq_ignore_ascii_case(value);
-            if one.long == "plug" && before.as_ref().is_some_and(differs) {
-                let before = before.unwrap_or_default();
-                let why = format!("plug and port name two nodes: {before:?} and {value:?}");
-                return Err(Error::new(Kind::Usage, why).hint("leave one of them out"));
+            let name = name.trim().replace('-', "_");
+            let Some(one) = of_name(&name) else { continue };
+            given.0.insert(one.long, value.to_owned());
+            if one.long == "plug" {
+                plugs.insert(name, value);
             }
+        }
+        // The last of several lines counts; but a node under two names that are one parameter is no duplicate.
+        if let Some(((first, node), (other, another))) =
+            plugs.first_key_value().zip(plugs.last_key_value())
+            && !node.eq_ignore_ascii_case(another)
+        {
+            let why = format!("{first} and {other} name two nodes: {node:?} and {another:?}");
+            return Err(Error::new(Kind::Usage, why).hint("leave one of them out"));
         }
         for shown in ["help", "version"] {
             if given.flag(shown) {
@@ -107,10 +113,9 @@ impl Given {
     }
 }
 
-/// The parameter of a name on standard input, where hyphens and underscores are one.
+/// The parameter of a name on standard input, which has underscores for hyphens here.
 fn of_name(name: &str) -> Option<&'static Parameter> {
-    let name = name.replace('-', "_");
-    TABLE.iter().find(|one| one.name() == name || one.older.contains(&name.as_str()))
+    TABLE.iter().find(|one| one.name() == name || one.older.contains(&name))
 }
 
 /// What can be set; the others are answered at once.
@@ -232,8 +237,16 @@ mod tests {
     #[test]
     fn two_nodes_are_a_contradiction() {
         assert_eq!(lines("plug=node2\nport=NODE2").value("plug"), Some("NODE2"));
-        let error = Given::of_lines("plug=node2\nport=node3").unwrap_err();
-        assert!(error.message.contains("two nodes"), "{error}");
+        assert_eq!(lines("plug=node2\nplug=node3").value("plug"), Some("node3"), "the last wins");
+        assert_eq!(lines("port=node2\nplug=node3\nport=node3").value("plug"), Some("node3"));
+        for text in [
+            "plug=node2\nport=node3",
+            "port=node3\nplug=node2",
+            "plug=node3\nport=node3\nplug=node2",
+        ] {
+            let error = Given::of_lines(text).unwrap_err();
+            assert!(error.message.contains("plug and port name two nodes"), "{error}");
+        }
     }
 
     #[test]
