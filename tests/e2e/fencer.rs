@@ -192,6 +192,31 @@ fn an_agent_that_it_kills_leaves_the_fence_whole() {
     assert_eq!(kills(&dom0), 1, "{:#?}", dom0.journal("alpha"));
 }
 
+/// It takes some names in a list for something else: the agent says which, and how the node can be fenced all the same.
+#[test]
+fn a_name_that_it_passes_over_is_said() {
+    let nodes = ["node1", "variable1"];
+    let dom0 = Dom0::builder().cluster("alpha", &nodes).raise().unwrap();
+    let Some(_fencer) = fencer(&dom0, "a_name_that_it_passes_over_is_said") else { return };
+    let register = |name: &str, option: &str| {
+        let words = ["-R", name, "-a", "fence_xen", "-o", DOM0, "-o", option];
+        let _ = admin(&dom0, &words).exits(0);
+    };
+    register("list", "pcmk_host_list=node1 variable1");
+    register("xen", "pcmk_host_check=dynamic-list");
+    for node in nodes {
+        let _ = admin(&dom0, &["-l", node]).exits(0).saying(match node {
+            "node1" => "1 fence device",
+            _ => "0 fence devices",
+        });
+    }
+    settle(|| dom0.file(LOG).contains("warning: Pacemaker passes over variable1 in a list"));
+    register("map", "pcmk_host_map=node1:node1 variable1:variable1");
+    let _ = admin(&dom0, &["-l", "variable1"]).exits(0).saying("1 fence device");
+    let _ = admin(&dom0, &["--fence", "variable1"]).exits(0);
+    assert_eq!(dom0.domid("alpha", "variable1"), None);
+}
+
 #[test]
 fn it_calls_the_plugin_by_fence_legacy() {
     let dom0 = two_clusters().raise().unwrap();

@@ -287,6 +287,10 @@ impl Agent {
         }
         let mut text = String::new();
         for (node, power) in parameters::nodes(&carried.answers) {
+            if is_passed_over(&node.to_string()) {
+                let how = format!("name every node in pcmk_host_map, this one as {node}:{node}");
+                self.voice.say(&format!("warning: Pacemaker passes over {node} in a list: {how}"));
+            }
             // A name, an alias, which there is none of, and the power state.
             text.push_str(&format!("{node}{}", self.separator));
             if self.deed == Deed::ListStatus {
@@ -311,6 +315,13 @@ impl Agent {
         }
         Ok(self.nodes.clone())
     }
+}
+
+/// Whether Pacemaker takes a name in a list, or in pcmk_host_list, for something else: for an agent's complaint, or
+/// for a power state (libstonithd).
+fn is_passed_over(node: &str) -> bool {
+    ["invalid", "variable"].iter().any(|word| node.contains(word))
+        || ["on", "off"].iter().any(|word| node.eq_ignore_ascii_case(word))
 }
 
 fn print(text: &str) {

@@ -103,6 +103,16 @@ fn pacemaker_finds_its_words_where_they_belong() {
     }
 }
 
+#[test]
+fn names_that_pacemaker_passes_over_are_known() {
+    for node in ["variable1", "db-invalid", "on", "OFF"] {
+        assert!(is_passed_over(node), "{node}");
+    }
+    for node in ["node1", "Variable1", "one", "offline"] {
+        assert!(!is_passed_over(node), "{node}");
+    }
+}
+
 /// Pacemaker calls again as long as 0.7 of its 60 s have not passed.
 #[test]
 fn what_is_late_ends_when_it_is_not_called_again() {
