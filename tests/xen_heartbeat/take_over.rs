@@ -80,11 +80,11 @@ pub(crate) fn follow(cluster: Cluster, course: &mut Course, before: &Before) -> 
     let home = home.map_or(0, |line| line.at);
     let asked = fenced - number(&kill["took_ms"]);
     let steps = vec![
-        ("its peer's Heartbeat: \"is dead\"", dead),
+        (DECLARED, dead),
         ("request read at dom0", asked),
         ("xl destroy begins", asked + step(kill, "aimed") - step(kill, "asked")),
         ("dom0 serves it no disk", gone),
-        ("fenced: proven and on record", fenced),
+        (FENCED, fenced),
         ("the plugin has said so", told),
         ("its resource's first write elsewhere", first),
         ("its domain is made anew", created),
@@ -124,18 +124,33 @@ fn handed_over(
     Ok(first.at)
 }
 
+const DECLARED: &str = "its peer's Heartbeat: \"is dead\"";
+const FENCED: &str = "fenced: proven and on record";
+
 /// Prints take-overs side by side, in seconds from what went wrong in each.
 pub(crate) fn table(columns: &[(&str, u64, &TakeOver)]) {
     let heads: String = columns.iter().map(|(head, _, _)| format!(" {head:>9}")).collect();
     println!("{:38}{heads}", "seconds after it");
     let [(_, _, first), ..] = columns else { return };
     for (place, (what, _)) in first.steps.iter().enumerate() {
-        #[expect(clippy::cast_precision_loss, reason = "minutes")]
-        let after = |from: u64, at: u64| at.saturating_sub(from) as f64 / 1000.0;
-        let times = columns.iter().map(|(_, from, of)| after(*from, of.steps[place].1));
+        let times = columns.iter().map(|(_, from, of)| seconds(*from, of.steps[place].1));
         let times: String = times.map(|time| format!(" {time:>9.1}")).collect();
         println!("{what:38}{times}");
     }
+    let at = |of: &TakeOver, step: &str| {
+        of.steps.iter().find(|(what, _)| *what == step).map(|(_, at)| *at)
+    };
+    let times = columns.iter().map(|(_, _, of)| {
+        let took = at(of, FENCED).zip(at(of, DECLARED)).map(|(fenced, dead)| seconds(dead, fenced));
+        format!(" {:>9.1}", took.unwrap_or_default())
+    });
+    println!("{:38}{}", "from \"is dead\" to \"fenced\"", times.collect::<String>());
+}
+
+/// Seconds from one to the other, in ms.
+#[expect(clippy::cast_precision_loss, reason = "minutes")]
+fn seconds(from: u64, at: u64) -> f64 {
+    at.saturating_sub(from) as f64 / 1000.0
 }
 
 /// When the broker that killed was through with a step: ms since it began.

@@ -1,7 +1,7 @@
 //! One Heartbeat cluster of two nodes: its files in dom0, its daemons in the domains, what it says, and
 //! what can befall it.
 
-use super::lines::{Line, read};
+use super::lines::{Line, clock, read};
 use crate::{Dom0, within};
 use std::time::{Duration, Instant};
 
@@ -74,6 +74,8 @@ pub(super) struct Cluster<'a> {
 /// How it stood before something went wrong, and when that was.
 pub(super) struct Before {
     pub(super) at: Instant,
+    /// The same on the boot clock, in ms.
+    pub(super) up: u64,
     pub(super) kills: usize,
     pub(super) lives: [Option<u32>; 2],
     pub(super) lines: [usize; 2],
@@ -163,13 +165,20 @@ impl<'a> Cluster<'a> {
 
     /// Who was killed so far, in that order, by the records of all dom0s.
     pub(super) fn kills(&self) -> Vec<String> {
+        self.deaths().into_iter().map(|(node, _)| node).collect()
+    }
+
+    /// The same, and when each death was put on record, in ms of the boot clock: the dom0s of a test are on
+    /// one machine.
+    pub(super) fn deaths(&self) -> Vec<(String, u64)> {
         let journals = self.dom0s().into_iter().map(|dom0| dom0.journal(self.title()));
         let killed = journals.flatten().filter(|record| record["result"] == "fenced killed");
-        let text = |of: &serde_json::Value| of.as_str().unwrap_or_default().to_owned();
-        let mut killed: Vec<(String, String)> =
-            killed.map(|record| (text(&record["time"]), text(&record["node"]))).collect();
-        killed.sort();
-        killed.into_iter().map(|(_, node)| node).collect()
+        let node =
+            |record: &serde_json::Value| record["node"].as_str().unwrap_or_default().to_owned();
+        let at = |record: &serde_json::Value| record["up_ms"].as_u64().unwrap_or_default();
+        let mut killed: Vec<_> = killed.map(|record| (node(&record), at(&record))).collect();
+        killed.sort_by_key(|(_, at)| *at);
+        killed
     }
 
     /// The node of this name, and the other one.
@@ -215,6 +224,7 @@ impl<'a> Cluster<'a> {
             logs: self.members.map(|member| member.log().len()),
             lines: RESOURCES.map(|resource| self.lines(resource).len()),
             at: Instant::now(),
+            up: std::fs::read_to_string("/proc/uptime").ok().and_then(|up| clock(&up)).unwrap(),
         }
     }
 

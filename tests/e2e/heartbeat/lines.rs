@@ -5,7 +5,14 @@
 pub(super) struct Line {
     pub(super) node: String,
     pub(super) number: u64,
-    at: f64,
+    /// When it was begun, in ms of the boot clock, or up to 10 ms later.
+    pub(super) at: u64,
+}
+
+/// What the boot clock shows, in whole hundredths of a second as /proc/uptime has them, in ms.
+pub(super) fn clock(uptime: &str) -> Option<u64> {
+    let first = uptime.split_whitespace().next()?;
+    Some(first.replace('.', "").parse::<u64>().ok()? * 10)
 }
 
 /// The lines of one file as they stand there; those of two by when they were written, on one clock.
@@ -15,7 +22,7 @@ pub(super) fn read(texts: &[String]) -> Vec<Line> {
         Some(Line {
             node: words.next()?.to_owned(),
             number: words.next()?.parse().ok()?,
-            at: words.next()?.parse().ok()?,
+            at: clock(words.next()?)?,
         })
     };
     let whole = |text: &str| text.rfind('\n').map_or(0, |end| end + 1);
@@ -27,7 +34,7 @@ pub(super) fn read(texts: &[String]) -> Vec<Line> {
     };
     let mut all: Vec<Line> = texts.iter().flat_map(of).collect();
     if texts.len() > 1 {
-        all.sort_by(|one, other| one.at.total_cmp(&other.at));
+        all.sort_by_key(|line| line.at);
     }
     all
 }
@@ -64,6 +71,7 @@ fn lines_that_mix_are_found() {
     let texts = |text: &[&str]| -> Vec<String> {
         text.iter().map(|text| text.replace(',', "\n")).collect()
     };
+    assert_eq!(clock("340.23 1.00\n"), Some(340_230));
     let good = texts(&["a 1 0.10,a 2 0.12,b 1 0.30,b 2 0.32,a 1 0.50,b"]);
     assert_eq!(turns(&read(&good)), ["a", "b", "a"]);
     let by_time = texts(&["a 1 0.10,a 2 0.12,", "b 1 0.30,"]);

@@ -4,7 +4,7 @@
 //! So many rounds in a row as XEN_FENCE_SPLITS says: tests/split-brain runs twenty.
 
 use super::cluster::{Cluster, Member, RESOURCES};
-use super::course::follow;
+use super::course::{death, follow};
 use super::lacks_it;
 use super::lines::turns;
 use crate::{Dom0, settle, within};
@@ -28,18 +28,6 @@ pub(super) fn lan(dom0s: &[&Dom0], state: &str) {
     for dom0 in dom0s {
         let _ = dom0.on(&["ip", "link", "set", "xenbr10", state]).exits(0);
     }
-}
-
-/// Waits for the next kill after so many; who survives it.
-fn survivor<'a>(cluster: &Cluster<'a>, kills: usize) -> Member<'a> {
-    let mut killed = Vec::new();
-    let killed_one = || {
-        killed = cluster.kills();
-        killed.len() > kills
-    };
-    assert!(within(super::cluster::LONG, killed_one), "nobody was killed\n{}", cluster.said());
-    let [first, second] = cluster.members;
-    if killed[kills] == first.name { second } else { first }
 }
 
 /// Both hear nothing of each other, again and again: each time one dies, the other one takes over, and in the
@@ -131,10 +119,14 @@ fn the_brake_ends_it_where_they_stay_apart() {
     let member = |name| Member { dom0: &dom0, cluster: "alpha", name };
     let cluster = Cluster::start(["node1", "node2"].map(member), "fence-alpha@xen1:2422");
     cluster.is_whole(None);
+    let mut before = cluster.before();
     lan(&[&dom0], "down");
     let mut survivors = Vec::new();
-    for kills in 0..3 {
-        survivors.push(survivor(&cluster, kills));
+    for _ in 0..3 {
+        let (survivor, death) = death(&cluster, &before);
+        measured(&format!("{} alone is left where they stay apart: {death}", survivor.name));
+        survivors.push(survivor);
+        before = cluster.before();
     }
     let [first, second, last] = [0, 1, 2].map(|at: usize| survivors[at]);
     assert_eq!((first.name, first.name != second.name), (last.name, true), "in turns");

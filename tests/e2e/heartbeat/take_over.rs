@@ -95,5 +95,6 @@ fn never_without_a_grant_or_a_way_to_dom0() {
     assert!(!recorded(&dom0, "alpha", &["intent"]));
     dom0.start_sshd(Sshd::Dedicated).unwrap();
     dom0.write(policy, granted, 0o644);
-    let _ = follow(&cluster, &before);
+    let course = follow(&cluster, &before);
+    measured(&format!("node1 has no network, and nobody may or can kill it for a while: {course}"));
 }
