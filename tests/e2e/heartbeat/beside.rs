@@ -1,11 +1,66 @@
-//! Two clusters on one dom0 whose nodes lose each other at the same moment: neither touches the other.
+//! Two clusters on one dom0 that lose a node each at the same moment, or whose nodes lose each other: neither touches
+//! the other.
 
-use super::cluster::{Cluster, Member};
+use super::cluster::{Before, Cluster, Member};
 use super::course::follow;
 use super::lacks_it;
 use super::split::{apart, lan};
-use crate::two_clusters;
+use crate::{Dom0, two_clusters};
 use xen_fence_tests::measured;
+
+/// Both clusters run on it.
+fn start(dom0: &Dom0) -> [Cluster<'_>; 2] {
+    let start = |cluster, names: [&'static str; 2]| {
+        let member = |name| Member { dom0, cluster, name };
+        Cluster::start(names.map(member), &format!("fence-{cluster}@xen1:2422"))
+    };
+    let clusters = [start("alpha", ["node1", "node2"]), start("beta", ["db1", "db2"])];
+    clusters.iter().for_each(|cluster| cluster.is_whole(None));
+    clusters
+}
+
+/// Follows the take-overs in both.
+fn follow_both(clusters: &[Cluster<'_>; 2], before: &[Before; 2], what: &str) {
+    std::thread::scope(|scope| {
+        for (cluster, before) in clusters.iter().zip(before) {
+            scope.spawn(move || {
+                let course = follow(cluster, before);
+                let (survivor, title) = (course.survivor, cluster.title());
+                measured(&format!("{what} in both: {survivor} alone is left of {title}: {course}"));
+            });
+        }
+    });
+}
+
+/// What happens to a node.
+type Befalls = fn(Member<'_>);
+
+/// The same befalls a node of each: its own peer has it killed, and nobody else has died.
+#[test]
+fn two_clusters_lose_a_node_at_once() {
+    if lacks_it("two_clusters_lose_a_node_at_once") {
+        return;
+    }
+    let dom0 = two_clusters().raise().unwrap();
+    let clusters = start(&dom0);
+    let cases: [(&str, usize, Befalls); 3] = [
+        ("a node stands still", 0, |node| node.freeze()),
+        ("a node has no network", 1, |node| node.unplug()),
+        ("a node's Heartbeat is killed", 0, |node| node.kill_heartbeat()),
+    ];
+    for (what, victim, befalls) in cases {
+        let before = clusters.each_ref().map(Cluster::before);
+        clusters.iter().for_each(|cluster| befalls(cluster.members[victim]));
+        follow_both(&clusters, &before, what);
+        for (cluster, before) in clusters.iter().zip(&before) {
+            cluster.is_whole(Some(before));
+            assert_eq!(cluster.kills()[before.kills..], [cluster.members[victim].name], "{what}");
+            let lives = cluster.members.map(|member| member.domid());
+            assert!(lives[victim] > before.lives[victim], "{what}: {lives:?}");
+            assert_eq!(lives[1 - victim], before.lives[1 - victim], "{what}");
+        }
+    }
+}
 
 #[test]
 fn two_clusters_split_at_once() {
@@ -13,23 +68,10 @@ fn two_clusters_split_at_once() {
         return;
     }
     let dom0 = apart(two_clusters()).raise().unwrap();
-    let start = |cluster, names: [&'static str; 2]| {
-        let member = |name| Member { dom0: &dom0, cluster, name };
-        Cluster::start(names.map(member), &format!("fence-{cluster}@xen1:2422"))
-    };
-    let clusters = [start("alpha", ["node1", "node2"]), start("beta", ["db1", "db2"])];
-    clusters.iter().for_each(|cluster| cluster.is_whole(None));
-    let before = [clusters[0].before(), clusters[1].before()];
+    let clusters = start(&dom0);
+    let before = clusters.each_ref().map(Cluster::before);
     lan(&[&dom0], "down");
-    std::thread::scope(|scope| {
-        for (cluster, before) in clusters.iter().zip(&before) {
-            scope.spawn(move || {
-                let course = follow(cluster, before);
-                let (survivor, title) = (course.survivor, cluster.title());
-                measured(&format!("{survivor} alone is left of {title}: {course}"));
-            });
-        }
-    });
+    follow_both(&clusters, &before, "the nodes lose each other");
     let survivors = clusters.each_ref().map(|cluster| {
         let [first, second] = cluster.members;
         if cluster.kills() == [first.name] { second } else { first }
