@@ -16,7 +16,7 @@ use xen_fence_tests::{measured, skipped};
 const ROUNDS: &str = "XEN_FENCE_SPLITS";
 
 /// Without a wish.
-const FEW: usize = 1;
+const FEW: usize = 3;
 
 /// The nodes hear each other over the guests' LAN, and reach dom0 over another.
 pub(super) fn apart(builder: Builder) -> Builder {
