@@ -88,6 +88,24 @@ pub(super) const FAULTS: &[Fault] = &[
         By("sed -i 's|xvdb,w|xvdb,r|' $X/stray.cfg"),
     ),
     (
+        "a disk that a script has made, by its device",
+        "XF055 XF161",
+        "stray; xl create $X/stray.cfg; mknod /srv/disks/drbd0 b 147 10
+         sed -i 's|,xvda,w\"|&, \"phy:/srv/disks/drbd0,xvdb,w\"|' $X/alpha-node1.cfg
+         at=/local/domain/0/backend/vbd/$(xl domid stray)/51728
+         instead_of_xenstore_ls \"/root/xenstore-ls \\\"\\$@\\\"
+            case \\$2 in /local/domain/0/backend) sed 's/.*/&\\\"/; s| = | = \\\"|; s|^|$at/|' << .
+params = res0
+script = /etc/xen/scripts/block-drbd
+physical-device = 93:a
+mode = w
+.
+            esac\"",
+        "stray (as it runs)",
+        By("mv -f /root/xenstore-ls /usr/bin; xl destroy stray; rm $X/stray.cfg /srv/disks/drbd0
+            cp -p /root/xen/alpha-node1.cfg $X"),
+    ),
+    (
         "a node's configuration that xl does not read",
         "XF057 XF157",
         "echo 'pci = [ ' >> $X/alpha-node1.cfg",
