@@ -113,6 +113,8 @@ fn t82_no_power_on_beside_a_corpse() {
 fn t61_the_gap_of_a_reboot_is_no_death() {
     let dom0 = SHARED.take();
     dom0.fault(&["fault", "reboot-gap", "3000", "alpha-node2"]);
+    // Until it works, it heeds no signal.
+    counts(&dom0, "alpha", "node2");
     let init = dom0.domain_init(dom0.node("alpha", "node2")).unwrap();
     let _ = dom0.on(&["kill", "-INT", &init.to_string()]).exits(0);
     settle(|| !row_stands(&dom0));

@@ -2,7 +2,7 @@
 //! death that several ask for, and never on the word of an old look.
 
 use crate::client::{Client, MOMENT, brokers, destroy_goes_on, next_broker};
-use crate::{Dom0, Shared, recorded, settle, stands_still};
+use crate::{Dom0, Shared, counts, recorded, settle, stands_still};
 use std::time::{Duration, Instant};
 
 static SHARED: Shared = Shared::new();
@@ -151,6 +151,8 @@ fn an_old_look_is_not_acted_on() {
 /// node1's `off node2`, behind go, while node2 reboots itself and is in no listing for three seconds.
 fn reboots_under(dom0: &Dom0, id: u128) -> Client {
     dom0.fault(&["fault", "reboot-gap", "3000", "alpha-node2"]);
+    // Until it works, it heeds no signal.
+    counts(dom0, "alpha", "node2");
     let init = dom0.domain_init(dom0.node("alpha", "node2")).unwrap();
     let _ = dom0.on(&["kill", "-INT", &init.to_string()]).exits(0);
     settle(|| dom0.domid("alpha", "node2").is_none());
