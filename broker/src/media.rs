@@ -52,6 +52,11 @@ impl Disks {
         Self::told_by(domain_config::disks(node), xenstore::backend_disks().ok(), domids, living)
     }
 
+    /// Those that domains which live write to, whoever's they are.
+    pub(crate) fn of_living(living: &[u32]) -> Self {
+        Self::told_by(None, xenstore::backend_disks().ok(), &[], living)
+    }
+
     fn told_by(
         configured: Option<Vec<PathBuf>>,
         served: Option<Vec<(u32, PathBuf)>>,
@@ -91,14 +96,24 @@ impl Disks {
     /// One that cannot be looked at, or not told from the node's while a disk of the node is
     /// unknown, may be the node's.
     pub(crate) fn may_be_written_by(&self, descriptors: &Path) -> bool {
-        let open: Vec<Medium> = fs::read_dir(descriptors)
-            .map(|fds| fds.flatten().filter_map(|fd| Medium::at(&fd.path())).collect())
-            .unwrap_or_default();
+        let open = open(descriptors);
         let own = |medium: &Medium| self.own.contains(medium) && !self.others.contains(medium);
         let somebody_elses = |medium: &Medium| self.others.contains(medium);
         let known = self.complete && open.iter().all(Medium::answers);
         open.is_empty() || open.iter().any(own) || (!known && !open.iter().any(somebody_elses))
     }
+
+    /// Whether a tapdisk has a disk open that somebody else writes to.
+    pub(crate) fn are_written_by(&self, descriptors: &Path) -> bool {
+        open(descriptors).iter().any(|medium| self.others.contains(medium))
+    }
+}
+
+/// What a process has open.
+fn open(descriptors: &Path) -> Vec<Medium> {
+    fs::read_dir(descriptors)
+        .map(|fds| fds.flatten().filter_map(|fd| Medium::at(&fd.path())).collect())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -170,6 +185,15 @@ mod tests {
         for (disks, may, what) in table {
             assert_eq!(disks.may_be_written_by(&fds), may, "{what}");
         }
-        assert!(disks(&[], &[], true).may_be_written_by(&dir.path().join("unreadable")));
+        let unreadable = dir.path().join("unreadable");
+        assert!(disks(&[], &[], true).may_be_written_by(&unreadable));
+        for (disks, theirs) in [
+            (disks(&[], &[&image], false), true),
+            (disks(&[], &[&other], false), false),
+            (disks(&[&image], &[], true), false),
+        ] {
+            assert_eq!(disks.are_written_by(&fds), theirs);
+            assert!(!disks.are_written_by(&unreadable));
+        }
     }
 }

@@ -56,6 +56,10 @@ pub trait Processes {
     /// Whether this very process still runs.
     fn lives(&self, process: &Process) -> bool;
 
+    /// Whether a writer is known to be a neighbour's by now, one of these that live. Where xenstore was
+    /// silent, any tapdisk of the host was taken for the node's.
+    fn is_anothers(&self, writer: &Process, others: &[u32]) -> bool;
+
     /// Whether a broker goes on. Its first thread alone acts: what is left of a broker that was killed is
     /// a thread that waits for a disk that hangs.
     fn acts(&self, broker: &Process) -> bool;
@@ -112,6 +116,14 @@ impl Processes for ProcFs {
 
     fn lives(&self, known: &Process) -> bool {
         is_it(known, Entry::of_pid(known.pid))
+    }
+
+    fn is_anothers(&self, writer: &Process, others: &[u32]) -> bool {
+        let is_tapdisk = |entry: &Entry| entry.name.starts_with("tapdisk");
+        let entry = Entry::of_pid(writer.pid).filter(|entry| entry.started == writer.started);
+        entry
+            .filter(is_tapdisk)
+            .is_some_and(|entry| Disks::of_living(others).are_written_by(&entry.path("fd")))
     }
 
     fn acts(&self, broker: &Process) -> bool {

@@ -266,6 +266,25 @@ fn a_disk_server_that_only_a_killed_broker_has_seen() {
     stands_still(&dom0, "alpha", "node2");
 }
 
+/// While xenstore is silent any tapdisk may be the node's, a neighbour's as well. That is not held against the
+/// neighbour's once xenstore speaks again.
+#[test]
+fn a_neighbours_tapdisk_is_not_waited_for_when_it_is_known_as_that() {
+    let tap = two_clusters().disk_through("tap", "alpha", "node2");
+    let dom0 = tap.disk_through("tap", "beta", "db1").raise().unwrap();
+    let program = "/usr/bin/xenstore-ls";
+    let _ = dom0.on(&["mv", program, "/srv/xenstore-ls"]).exits(0);
+    dom0.write(program, "#!/bin/sh\nexit 1\n", 0o755);
+    let mut asker = start(&dom0, &["off", "node2"]);
+    settle(|| !row_stands(&dom0));
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(asker.is_running(), "nobody can tell whose tapdisk there is\n{}", asker.wait());
+    let _ = dom0.on(&["pkill", "-KILL", "-x", BROKER]).exits(0);
+    let _ = dom0.on(&["mv", "/srv/xenstore-ls", program]).exits(0);
+    let _ = asker.wait().exits(0);
+    counts(&dom0, "beta", "db1");
+}
+
 #[test]
 fn a_power_on_that_fails_is_a_warning() {
     let dom0 = SHARED.take();

@@ -171,6 +171,10 @@ impl Processes for World {
         self.writers.borrow().contains(process)
     }
 
+    fn is_anothers(&self, _writer: &Process, _living: &[u32]) -> bool {
+        false
+    }
+
     fn acts(&self, _broker: &Process) -> bool {
         false
     }
