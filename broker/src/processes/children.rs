@@ -149,6 +149,24 @@ fn an_xl_that_waits_with_another_file_is_judged_by_what_the_file_says() {
     }
 }
 
+/// It has read its file already, which somebody may have changed since.
+#[test]
+fn an_xl_that_names_the_nodes_configuration_is_the_nodes_whatever_that_says_by_now() {
+    let dir = tempfile::tempdir().unwrap();
+    let [own, other, link] = ["own.cfg", "other.cfg", "link.cfg"].map(|name| dir.path().join(name));
+    for file in [&own, &other] {
+        fs::write(file, "name = 'alpha-node22'\n").unwrap();
+    }
+    symlink(&own, &link).unwrap();
+    let node = with_config(Some(&own));
+    for (file, expected) in [(&own, true), (&link, true), (&other, false)] {
+        let (_dir, program) = called("xl");
+        let file = file.display().to_string();
+        let process = begin(&mut waiting(&program, &["create", &file]));
+        assert_eq!(process.restarts(&node), expected && is_root(), "{file}");
+    }
+}
+
 #[test]
 fn an_xl_that_keeps_the_nodes_log_open_is_its_monitor() {
     let node = node();

@@ -1,10 +1,11 @@
 //! Tokens as brokers write and read them: real files and processes.
 
 use super::*;
-use crate::clock::BootClock;
+use crate::clock::{BootClock, Moment};
 use crate::processes::ProcFs;
 use crate::target::tests::node;
 use crate::toolstack::Xl;
+use std::cell::Cell;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
 use tempfile::TempDir;
@@ -46,6 +47,36 @@ fn begun(starts: &Starts) -> std::io::Result<Vec<String>> {
 
 fn has_orphan(starts: &Starts) -> std::io::Result<bool> {
     on_host(|host| starts.has_orphan_for(&node(), host))
+}
+
+/// A clock on which waiting takes no time.
+struct Quick(Cell<Duration>);
+
+impl Clock for Quick {
+    fn now(&self) -> Moment {
+        Moment::since_boot(self.0.get())
+    }
+
+    fn sleep(&self, duration: Duration) {
+        self.0.set(self.0.get().saturating_add(duration));
+    }
+}
+
+/// Between its last look and its create nobody calls a power-on off, and nobody proves a death meanwhile.
+#[test]
+fn who_is_in_the_gate_is_waited_for() {
+    let (_dir, starts) = starts();
+    let planned = starts.plan(&node(), id(1)).unwrap();
+    let toolstack = Xl::at("/nowhere/xl".into());
+    let clock = Quick(Cell::new(Duration::ZERO));
+    let host = Host { toolstack: &toolstack, processes: &ProcFs, clock: &clock };
+    let inside = planned.gate(&clock).unwrap();
+    let why = starts.call_off(&node(), &host).unwrap_err();
+    assert!(why.contains("another broker holds it") && !planned.is_called_off(), "{why}");
+    assert!(clock.now() >= Moment::since_boot(GATE));
+    drop(inside);
+    assert_eq!(starts.call_off(&node(), &host), Ok(true));
+    assert!(planned.is_called_off());
 }
 
 /// A session's leader that waits, as the toolstack's create may.
