@@ -7,7 +7,7 @@
 use crate::acl::{Grant, Node};
 use crate::clock::Moment;
 use crate::command::CommandError;
-use crate::processes::Process;
+use crate::processes::{Process, Writers};
 use crate::sight::{Blind, Host, Sight};
 use crate::target::{Kind, Sighted};
 use crate::toolstack::ToolstackError;
@@ -43,8 +43,8 @@ pub trait Witness {
     /// # Errors
     /// A sentence that says why it may not be.
     fn may_destroy(&mut self) -> Result<(), String>;
-    /// These processes write for the node, all that were seen so far: whoever fences it after this one
-    /// has failed has to wait for them, too.
+    /// These processes write for the node, all that are known so far: whoever fences it after this one has
+    /// failed has to wait for them, too. Of whom that is not known the next look tells anew.
     fn writes(&mut self, writers: &[Process]);
     /// A step of it has ended; the sentence says what was seen in it.
     fn passed(&mut self, step: &'static str, evidence: &str);
@@ -88,6 +88,7 @@ impl Host<'_> {
             hung: Vec::new(),
             killed_node: false,
             killed_shell: false,
+            known: writers.clone(),
             writers,
             noted: Vec::new(),
             witness,
@@ -108,7 +109,10 @@ struct Pursuit<'a> {
     killed_node: bool,
     /// Whether a migration's shell was destroyed.
     killed_shell: bool,
+    /// Those that may write for the node: each has to end.
     writers: Vec<Process>,
+    /// Those of them that do.
+    known: Vec<Process>,
     /// The domids whose writers were looked for.
     noted: Vec<u32>,
     witness: &'a mut dyn Witness,
@@ -247,13 +251,12 @@ impl Pursuit<'_> {
         Ok(())
     }
 
-    fn add_writers(&mut self, found: &[Process]) {
-        let known = self.writers.len();
-        let new: Vec<Process> =
-            found.iter().filter(|writer| !self.writers.contains(writer)).cloned().collect();
-        self.writers.extend(new);
-        if self.writers.len() > known {
-            self.witness.writes(&self.writers);
+    fn add_writers(&mut self, found: &Writers) {
+        let known = self.known.len();
+        add(&mut self.known, found.known.iter());
+        add(&mut self.writers, found.all());
+        if self.known.len() > known {
+            self.witness.writes(&self.known);
         }
     }
 
@@ -313,6 +316,15 @@ impl Pursuit<'_> {
             return Err(NotFenced::because(Failure::Dying, text));
         }
         Ok(How::Absent)
+    }
+}
+
+/// Adds those that are not there yet.
+fn add<'a>(to: &mut Vec<Process>, found: impl Iterator<Item = &'a Process>) {
+    for one in found {
+        if !to.contains(one) {
+            to.push(one.clone());
+        }
     }
 }
 

@@ -37,6 +37,17 @@ impl Medium {
     }
 }
 
+/// Whose a process is that writes to disks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Whose {
+    /// The node's: it has a disk of it open, and nobody else has that.
+    Own,
+    /// Nobody can tell.
+    Perhaps,
+    /// Somebody else's.
+    Others,
+}
+
 /// The disks of a node, and which of them somebody else writes to as well.
 pub(crate) struct Disks {
     own: Vec<Medium>,
@@ -50,11 +61,6 @@ impl Disks {
     /// has of others that live is theirs.
     pub(crate) fn of(node: &Node, domids: &[u32], living: &[u32]) -> Self {
         Self::told_by(domain_config::disks(node), xenstore::backend_disks().ok(), domids, living)
-    }
-
-    /// Those that domains which live write to, whoever's they are.
-    pub(crate) fn of_living(living: &[u32]) -> Self {
-        Self::told_by(None, xenstore::backend_disks().ok(), &[], living)
     }
 
     fn told_by(
@@ -91,21 +97,22 @@ impl Disks {
         disks
     }
 
-    /// Whether a tapdisk, by its directory of open descriptors in /proc, may write for the node.
+    /// Whose a tapdisk is, by its directory of open descriptors in /proc.
     /// One whose image a living neighbour names too is not waited for: it may be the neighbour's.
     /// One that cannot be looked at, or not told from the node's while a disk of the node is
     /// unknown, may be the node's.
-    pub(crate) fn may_be_written_by(&self, descriptors: &Path) -> bool {
+    pub(crate) fn whose(&self, descriptors: &Path) -> Whose {
         let open = open(descriptors);
         let own = |medium: &Medium| self.own.contains(medium) && !self.others.contains(medium);
         let somebody_elses = |medium: &Medium| self.others.contains(medium);
         let known = self.complete && open.iter().all(Medium::answers);
-        open.is_empty() || open.iter().any(own) || (!known && !open.iter().any(somebody_elses))
-    }
-
-    /// Whether a tapdisk has a disk open that somebody else writes to.
-    pub(crate) fn are_written_by(&self, descriptors: &Path) -> bool {
-        open(descriptors).iter().any(|medium| self.others.contains(medium))
+        if open.iter().any(own) {
+            Whose::Own
+        } else if open.is_empty() || (!known && !open.iter().any(somebody_elses)) {
+            Whose::Perhaps
+        } else {
+            Whose::Others
+        }
     }
 }
 
@@ -176,24 +183,17 @@ mod tests {
             complete,
         };
         let table = [
-            (disks(&[&image], &[], true), true, "its own image"),
-            (disks(&[&other], &[], true), false, "somebody's"),
-            (disks(&[&image], &[&image], true), false, "shared with a living neighbour"),
-            (disks(&[], &[&image], false), false, "a neighbour's, though not all is known"),
-            (disks(&[&other], &[], false), true, "nobody knows whose"),
+            (disks(&[&image], &[], true), Whose::Own, "its own image"),
+            (disks(&[&other], &[], true), Whose::Others, "somebody's"),
+            (disks(&[&image], &[&image], true), Whose::Others, "shared with a living neighbour"),
+            (disks(&[], &[&image], false), Whose::Others, "a neighbour's, though not all is known"),
+            (disks(&[&other], &[], false), Whose::Perhaps, "nobody knows whose"),
+            (disks(&[&image], &[], false), Whose::Own, "its own, though not all is known"),
         ];
-        for (disks, may, what) in table {
-            assert_eq!(disks.may_be_written_by(&fds), may, "{what}");
+        for (disks, whose, what) in table {
+            assert_eq!(disks.whose(&fds), whose, "{what}");
         }
         let unreadable = dir.path().join("unreadable");
-        assert!(disks(&[], &[], true).may_be_written_by(&unreadable));
-        for (disks, theirs) in [
-            (disks(&[], &[&image], false), true),
-            (disks(&[], &[&other], false), false),
-            (disks(&[&image], &[], true), false),
-        ] {
-            assert_eq!(disks.are_written_by(&fds), theirs);
-            assert!(!disks.are_written_by(&unreadable));
-        }
+        assert_eq!(disks(&[], &[], true).whose(&unreadable), Whose::Perhaps);
     }
 }

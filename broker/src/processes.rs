@@ -8,7 +8,7 @@ use crate::acl::Node;
 use crate::bounded;
 use crate::clock::Moment;
 use crate::domain_config;
-use crate::media::Disks;
+use crate::media::{Disks, Whose};
 use entry::{Entry, directory, entries, exists};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
@@ -30,6 +30,22 @@ pub struct Process {
     pub what: String,
 }
 
+/// The processes that may write for a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Writers {
+    /// Those that do.
+    pub known: Vec<Process>,
+    /// Those of which nobody can tell at this moment whose they are.
+    pub perhaps: Vec<Process>,
+}
+
+impl Writers {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Process> {
+        self.known.iter().chain(&self.perhaps)
+    }
+}
+
 /// What the fencing core asks of dom0's processes; the tests of the core bring their own.
 pub trait Processes {
     /// Root's `xl` processes that may bring the node back: its monitor, or a create under way.
@@ -43,8 +59,7 @@ pub trait Processes {
     ///
     /// # Errors
     /// If the processes cannot be looked at; then nothing is proven.
-    fn writers(&self, node: &Node, domids: &[u32], living: &[u32])
-    -> std::io::Result<Vec<Process>>;
+    fn writers(&self, node: &Node, domids: &[u32], living: &[u32]) -> std::io::Result<Writers>;
 
     /// Root's `xl` or `xm` process that destroys one of these domains, if there is one. It goes on when
     /// the broker that began it is killed.
@@ -55,10 +70,6 @@ pub trait Processes {
 
     /// Whether this very process still runs.
     fn lives(&self, process: &Process) -> bool;
-
-    /// Whether a writer is known to be a neighbour's by now, one of these that live. Where xenstore was
-    /// silent, any tapdisk of the host was taken for the node's.
-    fn is_anothers(&self, writer: &Process, others: &[u32]) -> bool;
 
     /// Whether a broker goes on. Its first thread alone acts: what is left of a broker that was killed is
     /// a thread that waits for a disk that hangs.
@@ -81,26 +92,26 @@ impl Processes for ProcFs {
         Ok(may.map(|(xl, _)| xl.process("xl".to_owned())).collect())
     }
 
-    fn writers(
-        &self,
-        node: &Node,
-        domids: &[u32],
-        living: &[u32],
-    ) -> std::io::Result<Vec<Process>> {
-        let mut found = Vec::new();
+    fn writers(&self, node: &Node, domids: &[u32], living: &[u32]) -> std::io::Result<Writers> {
+        let mut found = Writers::default();
         let mut tapdisks = Vec::new();
         for entry in entries()? {
             if entry.name.starts_with("tapdisk") {
                 tapdisks.push(entry);
             } else if entry.is_device_model_of(node, domids) {
-                found.push(entry.process(format!("device model {}", entry.name)));
+                found.known.push(entry.process(format!("device model {}", entry.name)));
             }
         }
         if !tapdisks.is_empty() {
             let disks = Disks::of(node, domids, living);
-            let own =
-                tapdisks.iter().filter(|tapdisk| disks.may_be_written_by(&tapdisk.path("fd")));
-            found.extend(own.map(|entry| entry.process(entry.name.clone())));
+            for tapdisk in tapdisks {
+                let process = tapdisk.process(tapdisk.name.clone());
+                match disks.whose(&tapdisk.path("fd")) {
+                    Whose::Own => found.known.push(process),
+                    Whose::Perhaps => found.perhaps.push(process),
+                    Whose::Others => {}
+                }
+            }
         }
         Ok(found)
     }
@@ -116,14 +127,6 @@ impl Processes for ProcFs {
 
     fn lives(&self, known: &Process) -> bool {
         is_it(known, Entry::of_pid(known.pid))
-    }
-
-    fn is_anothers(&self, writer: &Process, others: &[u32]) -> bool {
-        let is_tapdisk = |entry: &Entry| entry.name.starts_with("tapdisk");
-        let entry = Entry::of_pid(writer.pid).filter(|entry| entry.started == writer.started);
-        entry
-            .filter(is_tapdisk)
-            .is_some_and(|entry| Disks::of_living(others).are_written_by(&entry.path("fd")))
     }
 
     fn acts(&self, broker: &Process) -> bool {

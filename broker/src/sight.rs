@@ -2,7 +2,7 @@
 
 use crate::acl::Node;
 use crate::clock::{Clock, Moment};
-use crate::processes::{Process, Processes};
+use crate::processes::{Process, Processes, Writers};
 use crate::target::{self, Ambiguous, Kind, Sighted};
 use crate::toolstack::{Listing, Toolstack, ToolstackError};
 use xen_fence_protocol::{Failure, Power};
@@ -30,7 +30,7 @@ pub struct Sight {
     /// The xl processes that may bring it back.
     pub restarters: Vec<Process>,
     /// The processes that may write for it although no row of it is left.
-    pub writers: Vec<Process>,
+    pub writers: Writers,
 }
 
 /// Why a look at the host shows nothing that can be relied on.
@@ -71,7 +71,7 @@ impl Sight {
     #[must_use]
     pub fn power(&self, host: &Host<'_>) -> Power {
         let proves_absence = self.rows.is_empty() && !host.toolstack.restarts_by_itself();
-        let stays_off = self.restarters.is_empty() && self.writers.is_empty();
+        let stays_off = self.restarters.is_empty() && self.writers.all().next().is_none();
         match (self.runs(), proves_absence && stays_off) {
             (true, _) => Power::On,
             (false, true) => Power::Off,
@@ -113,7 +113,7 @@ impl Sight {
         let comes = self.restarters.first();
         let comes = comes
             .map(|xl| format!("{} (pid {}) still runs and may bring it back", xl.what, xl.pid));
-        corpse.or(kept).or(comes).or_else(|| self.writers.first().map(writes_on))
+        corpse.or(kept).or(comes).or_else(|| self.writers.all().next().map(writes_on))
     }
 }
 
@@ -183,8 +183,13 @@ impl Host<'_> {
                 Ok(rows) => rows,
                 Err(ambiguous) => return Ok(Err(ambiguous)),
             };
-            let mut sight =
-                Sight { at, listing: listing.clone(), rows, restarters, writers: Vec::new() };
+            let mut sight = Sight {
+                at,
+                listing: listing.clone(),
+                rows,
+                restarters,
+                writers: Writers::default(),
+            };
             if sight.rows.is_empty() {
                 sight.writers = self.processes.writers(node, &[], &sight.living())?;
             }
@@ -207,7 +212,7 @@ mod tests {
             vec![row(0, RowState::Living), row(4, RowState::Living), row(7, RowState::Dying)];
         let listing = Listing::of_rows(rows).unwrap();
         let (at, rows) = (Moment::since_boot(Duration::ZERO), Vec::new());
-        let (restarters, writers) = (Vec::new(), Vec::new());
+        let (restarters, writers) = (Vec::new(), Writers::default());
         assert_eq!(Sight { at, listing, rows, restarters, writers }.living(), [0, 4]);
     }
 }

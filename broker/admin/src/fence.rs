@@ -145,12 +145,15 @@ fn converse(stream: &UnixStream, request: &Request) -> Ending {
                          lives",
                     );
                 }
-                if left_off {
+                if left_off && how == How::Joined {
+                    // Whoever it joins may power it on, and root has no other dom0 to ask first.
+                    let _unheard = tell(ClientLine::Look(request.id()));
+                } else if left_off {
                     // Root has no other dom0 to ask first: the broker need not wait for that.
                     let _unheard = tell(ClientLine::Look(request.id()));
                     say(
-                        "it did not run on this dom0 and is left off here; if it runs on no other dom0, \
-                         the same with --action on starts it",
+                        "it was not seen to run on this dom0 and is left off here; if it runs on no other \
+                         dom0, the same with --action on starts it",
                     );
                 }
                 ending = Ending::Well;

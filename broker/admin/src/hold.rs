@@ -233,7 +233,7 @@ fn is_about_to_start(cluster: &ClusterName, node: &Node) -> bool {
 fn is_being_proven(cluster: &ClusterName, node: &Node) -> bool {
     let state = State::at(Path::new(RUN_DIR).join(format!("{cluster}.state"))).recall();
     let last = state.fence_of(node.name());
-    last.is_some_and(|last| last.phase == Phase::Killing && ProcFs.lives(&last.broker()))
+    last.is_some_and(|last| last.phase == Phase::Killing && ProcFs.acts(&last.broker()))
 }
 
 #[cfg(test)]

@@ -253,6 +253,14 @@ fn who_writes_is_told_once() {
     let scene = fence(&world).2;
     assert_eq!(scene.writes, [[process("tapdisk")]]);
     assert!(fence(&World::running()).2.writes.is_empty());
+    // One that may be a neighbour's is waited for, and not held against the next fence.
+    let world = World::running();
+    world.writers.borrow_mut().push(process("tapdisk"));
+    world.doubted.set(true);
+    world.later(MS(3_000), |world| world.writers.borrow_mut().clear());
+    let (ended, took, scene) = fence(&world);
+    assert_eq!((ended, scene.writes), (Ok(How::Killed), vec![]));
+    assert!(took >= 3_000 - 50, "{took}");
 }
 
 #[test]

@@ -46,7 +46,6 @@ impl std::error::Error for Unreadable {}
 
 /// The file's form.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Saved {
     holds: Vec<Held>,
 }

@@ -103,6 +103,8 @@ fn a_file_is_believed_whole_or_not_at_all() {
     // Of a version that knows more: it holds all the same.
     let more = good.replace("\"by\"", "\"was\":1,\"by\"");
     assert_eq!(file::parse(path, &more).unwrap().len(), 1);
+    let more = good.replace("{\"holds\"", "{\"form\":2,\"holds\"");
+    assert_eq!(file::parse(path, &more).unwrap().len(), 1);
     for (what, text) in [
         ("nothing", String::new()),
         ("half of it", good[..good.len() / 2].to_owned()),

@@ -35,7 +35,7 @@ impl Waiting {
     }
 
     fn writes(&self, node: &Node) -> bool {
-        self.among(ProcFs.writers(node, &[DOMID], &[]).unwrap()).is_some()
+        self.among(ProcFs.writers(node, &[DOMID], &[]).unwrap().all().cloned().collect()).is_some()
     }
 }
 
@@ -342,7 +342,7 @@ fn a_killed_process_lives_as_long_as_one_of_its_threads() {
     fs::write(&file, format!("disk = [ 'tap:aio:{},xvda,w' ]\n", image.display())).unwrap();
     let pid = headless(&image);
     let found = ProcFs.writers(&with_config(Some(&file)), &[DOMID], &[]);
-    let found = found.unwrap().into_iter().find(|process| process.pid == pid);
+    let found = found.unwrap().all().find(|process| process.pid == pid).cloned();
     let lived = found.as_ref().is_some_and(|process| ProcFs.lives(process));
     let acts = found.as_ref().is_some_and(|process| ProcFs.acts(process));
     let child = nix::unistd::Pid::from_raw(pid);

@@ -203,20 +203,14 @@ impl<'a> Work<'a> {
     }
 
     /// The processes that an earlier fence of the node has seen write for it, and not end.
-    pub(super) fn writers_of_before(&self, node: &Node, sight: &Sight) -> Vec<Process> {
+    pub(super) fn writers_of_before(&self, node: &Node) -> Vec<Process> {
         let before = self.state().recall();
-        let writers =
-            before.fence_of(node.name()).map_or_else(Vec::new, |last| last.writers.clone());
-        let own: Vec<u32> = sight.rows.iter().map(|sighted| sighted.row.domid).collect();
-        let mut others = sight.living();
-        others.retain(|domid| !own.contains(domid));
-        let is_its = |writer: &Process| !self.host.processes.is_anothers(writer, &others);
-        writers.into_iter().filter(is_its).collect()
+        before.fence_of(node.name()).map_or_else(Vec::new, |last| last.writers.clone())
     }
 
     /// What stands against taking the node for off, besides a domain that lives.
     pub(super) fn obstacle(&self, node: &Node, sight: &Sight) -> Option<String> {
-        let writes = || self.host.living_writer(&self.writers_of_before(node, sight));
+        let writes = || self.host.living_writer(&self.writers_of_before(node));
         sight.obstacle().or_else(writes)
     }
 

@@ -90,7 +90,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
         intended = true;
     }
     let aim = sight.evidence();
-    let writers = work.writers_of_before(node, &sight);
+    let writers = work.writers_of_before(node);
     remember(case, work, node, Phase::Killing, (powers_on, false));
     dump_core(case, work, node, &sight);
     let planned = powers_on.then(|| super::start::plan(case, work, node)).flatten();

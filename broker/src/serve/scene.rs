@@ -107,12 +107,12 @@ impl Witness for Scene<'_, '_, '_> {
     }
 
     fn may_destroy(&mut self) -> Result<(), String> {
-        if std::mem::take(&mut self.go_is_fresh) {
-            return Ok(());
-        }
         let clock = self.work.host.clock;
         // The agent has given up by then, and its go stands for nothing that lives now.
         let too_old = self.case.asked_at.after(AGENT_DEADLINE);
+        if std::mem::take(&mut self.go_is_fresh) && clock.now() < too_old {
+            return Ok(());
+        }
         if self.lock.is_none() {
             // Most who hold it do so for seconds.
             let deadline = clock.now().after(WAIT_IN_ALL.saturating_mul(2)).min(too_old);

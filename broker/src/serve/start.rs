@@ -50,8 +50,23 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     kill::leave_session(case);
     case.record(Event::Intent, Severe::Notice, POWERING_ON, &work.basis());
     restraint::lift_brake(case, work, node);
-    // What a broker that was killed has asked systemd for would begin beside this one.
-    let _begun = work.starts().call_off(node, &work.host).map_err(|why| cannot_start(&why))?;
+    // What a broker that was killed has asked systemd for would begin beside this one. It may have begun
+    // since the look, and then it is not this request's to end what lives.
+    if work.starts().has_any_for(node) {
+        if work.host.look(node)?.runs() {
+            drop(lock);
+            say_started(case, node, StartedHow::Running);
+            return Ok(());
+        }
+        let orphan = work.starts().has_orphan_for(node, &work.host).unwrap_or(true);
+        let _gone = work.starts().call_off(node, &work.host).map_err(|why| cannot_start(&why))?;
+        if orphan {
+            return Err(cannot_start(
+                "the power-on of a broker that was killed might have begun, and was called off; ask again, \
+                 and if `status` says then that it runs, `off` removes what may be half built",
+            ));
+        }
+    }
     // Planned before the lock is let go: an `off` that holds it next calls this off.
     let planned = work.starts().plan(node, work.id).map_err(|why| cannot_start(&why))?;
     drop(lock);

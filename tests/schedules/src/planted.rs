@@ -63,8 +63,8 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "nobody looks for what would bring the node back",
         file: "sight.rs",
-        instead_of: "Sight { at, listing: listing.clone(), rows, restarters, writers: Vec::new() };",
-        stands: "{\nlet restarters = if PLANTED { Vec::new() } else { restarters };\nSight { at, listing: listing.clone(), rows, restarters, writers: Vec::new() }\n};",
+        instead_of: "nodes.iter().map(|node| self.processes.restarters(node)).collect::<Result<_, _>>()?;",
+        stands: "nodes.iter().map(|node| self.processes.restarters(node)).collect::<Result<_, _>>()?;\nlet restarters: Vec<Vec<Process>> = if PLANTED { nodes.iter().map(|_| Vec::new()).collect() } else { restarters };",
     },
     Bug {
         name: "device models are not waited for",
@@ -168,8 +168,14 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "whoever still has the lock kills once more without a question",
         file: "serve/scene.rs",
-        instead_of: "if std::mem::take(&mut self.go_is_fresh) {",
+        instead_of: "if std::mem::take(&mut self.go_is_fresh) && clock.now() < too_old {",
         stands: "if std::mem::take(&mut self.go_is_fresh) || (PLANTED && self.lock.is_some()) {",
+    },
+    Bug {
+        name: "another kill is never too late",
+        file: "serve/scene.rs",
+        instead_of: "let too_old = self.case.asked_at.after(AGENT_DEADLINE);",
+        stands: "let too_old = if PLANTED { clock.now() } else { self.case.asked_at }.after(AGENT_DEADLINE);",
     },
 ];
 

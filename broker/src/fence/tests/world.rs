@@ -6,7 +6,7 @@ use crate::clock::{Clock, Moment};
 use crate::command::CommandError;
 use crate::fence::{NotFenced, Witness};
 use crate::names::{Caller, ClusterName};
-use crate::processes::{Process, Processes};
+use crate::processes::{Process, Processes, Writers};
 use crate::sight::Host;
 use crate::target::tests::{UUID, node, row};
 use crate::toolstack::{Listing, Row, RowState, Toolstack, ToolstackError};
@@ -32,6 +32,8 @@ pub(super) struct World {
     pub(super) silent: Cell<bool>,
     /// Whether nobody can tell by looking that the writers are the node's.
     pub(super) unseen: Cell<bool>,
+    /// Whether nobody can tell whose the writers are.
+    pub(super) doubted: Cell<bool>,
     pub(super) restarts_by_itself: bool,
 }
 
@@ -52,6 +54,7 @@ impl World {
             destroyed: RefCell::default(),
             silent: Cell::new(false),
             unseen: Cell::new(false),
+            doubted: Cell::new(false),
             restarts_by_itself: false,
         }
     }
@@ -154,13 +157,13 @@ impl Processes for World {
         Ok(self.restarters.borrow().clone())
     }
 
-    fn writers(
-        &self,
-        _node: &Node,
-        _domids: &[u32],
-        _living: &[u32],
-    ) -> std::io::Result<Vec<Process>> {
-        Ok(if self.unseen.get() { Vec::new() } else { self.writers.borrow().clone() })
+    fn writers(&self, _node: &Node, _domids: &[u32], _living: &[u32]) -> std::io::Result<Writers> {
+        let seen = if self.unseen.get() { Vec::new() } else { self.writers.borrow().clone() };
+        Ok(if self.doubted.get() {
+            Writers { known: Vec::new(), perhaps: seen }
+        } else {
+            Writers { known: seen, perhaps: Vec::new() }
+        })
     }
 
     fn destroyer(&self, _domids: &[u32]) -> std::io::Result<Option<Process>> {
@@ -169,10 +172,6 @@ impl Processes for World {
 
     fn lives(&self, process: &Process) -> bool {
         self.writers.borrow().contains(process)
-    }
-
-    fn is_anothers(&self, _writer: &Process, _living: &[u32]) -> bool {
-        false
     }
 
     fn acts(&self, _broker: &Process) -> bool {

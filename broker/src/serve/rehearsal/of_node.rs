@@ -15,7 +15,7 @@ use xen_fence_protocol::{Action, Level};
 /// the policy is for those who may act on it.
 pub(super) fn asker(work: &Work<'_>, places: &Places, sight: &Sight) -> Vec<Finding> {
     let Some(node) = work.grant.asker() else { return Vec::new() };
-    let findings = domain(places, node, sight, true).into_iter().take(1);
+    let findings = domain(work, places, node, (sight, true)).into_iter().take(1);
     findings.map(|finding| finding.of(node)).collect()
 }
 
@@ -35,7 +35,7 @@ pub(super) fn of_node(
         }
         Ok(sight) => {
             let asks = work.grant.asker().is_some_and(|asker| asker.name() == node.name());
-            findings.extend(domain(places, node, sight, asks));
+            findings.extend(domain(work, places, node, (sight, asks)));
         }
     }
     if let Some(fence) = work.state().recall().fence_of(node.name())
@@ -63,15 +63,22 @@ pub(super) fn of_node(
 
 /// The domain, and its UUID. That of the one who asks runs somewhere: where no dom0 sees it, a fence
 /// of it would be called a success while it lives. Only the agent knows what the others say.
-fn domain(places: &Places, node: &Node, sight: &Sight, asks: bool) -> Vec<Finding> {
+fn domain(
+    work: &Work<'_>,
+    places: &Places,
+    node: &Node,
+    (sight, asks): (&Sight, bool),
+) -> Vec<Finding> {
     let uuid =
         || Finding::new(Level::Ok, "uuid", format!("it has that of the policy, {}", node.uuid()));
-    let obstacle = sight.obstacle();
     if sight.lives() {
         let which = if asks { "it asks, and runs" } else { "it runs" };
         let text = format!("{which} here as {}, which a fence would destroy", domids(sight));
         return vec![Finding::new(Level::Ok, "domain", text), uuid()];
     }
+    let orphan = || work.starts().has_orphan_for(node, &work.host).unwrap_or(true);
+    let about_to = || orphan().then(|| "it is about to start".to_owned());
+    let obstacle = work.obstacle(node, sight).or_else(about_to);
     if let Some(obstacle) = obstacle.as_ref().filter(|_| !sight.rows.is_empty()) {
         let text = format!("it is neither on nor off, and a fence would wait: {obstacle}");
         let hint = places.on_dom0("`xl list -v` shows its row for as long as it is there");

@@ -8,7 +8,7 @@ use xen_fence_protocol::{AGENT_DEADLINE, Action, READY_SILENCE, WAIT_IN_ALL};
 
 /// From go to the kill there is a record, a listing, a power-on to be called off.
 const SOON: u64 = 40_000_000;
-/// From the last look at the clock to another kill: the holds are read, and there is a record.
+/// From the last look at the clock to a kill: the holds are read, and there is a record.
 const AT_ONCE: u64 = 5_000_000;
 /// What a poll's milliseconds round up.
 pub(super) const ROUNDED: u64 = 2_000;
@@ -42,9 +42,9 @@ impl World {
         if held.is_some_and(|held| !held.kills && held.at < since) && !self.holds_may_lack(host) {
             self.breaks("a hold binds", &format!("{name} kills what is held"));
         }
-        let given_up = go + AGENT_DEADLINE.as_micros() as u64;
-        if !begins && self.now > given_up + AT_ONCE + self.brokers[broker].held_up {
-            self.breaks("6, no late kill", &format!("{name} kills once more long after its go"));
+        let given_up = self.brokers[broker].asked + AGENT_DEADLINE.as_micros() as u64;
+        if self.now > given_up + AT_ONCE + self.brokers[broker].held_up {
+            self.breaks("6, no late kill", &format!("{name} kills when nobody waits for it"));
         }
         if !self.has_record(broker, Recorded::Intent) {
             let said = self.brokers[broker].lacks_record
