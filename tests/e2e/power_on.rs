@@ -195,6 +195,26 @@ fn a_systemd_that_is_silent_for_a_while(dom0: &Dom0) {
     let _ = dom0.on(&["mv", "/usr/bin/real-systemctl", control]).exits(0);
 }
 
+/// A broker is killed while systemd is asked: nobody knows whether that begins yet. Nothing is off meanwhile,
+/// and an `on` begins no second one beside it.
+fn what_a_killed_broker_has_asked_for(dom0: &Dom0) {
+    let run = "/usr/bin/systemd-run";
+    let before = dom0.file(run);
+    let _ = ask(dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    dom0.write(run, "#!/bin/sh\ntouch /run/runs\nsleep 1\n", 0o755);
+    let mut client = Client::ready(dom0, "node1", 0xe1, "on node2");
+    client.say("go", "");
+    settle(|| dom0.has("/run/runs"));
+    let broker = brokers(dom0).pop().unwrap().pid.to_string();
+    let _ = dom0.on(&["kill", "-KILL", &broker]).exits(0);
+    dom0.write(run, before, 0o755);
+    let _ = ask(dom0, "alpha", "node1", &["status", "node2"]).exits(1).saying("unknown");
+    let _ = ask(dom0, "alpha", "node1", &["check", "node2"]).saying("it is about to start");
+    let _ = ask(dom0, "alpha", "node1", &["on", "node2"]).exits(1).saying("called off; ask again");
+    let _ = ask(dom0, "alpha", "node1", &["status", "node2"]).saying("node2 off");
+    let _ = ask(dom0, "alpha", "node1", &["on", "node2"]).exits(0);
+}
+
 #[test]
 fn without_systemd() {
     if !may_raise_limits() {
@@ -225,6 +245,7 @@ fn with_systemd() {
     let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
     let _ = ask(&dom0, "alpha", "node1", &["on", "node2"]).exits(0);
     apart_from_who_started_it(&dom0);
+    what_a_killed_broker_has_asked_for(&dom0);
     // What it carries out late, when it is not waited for any more, finds that all is over.
     let late = "#!/bin/sh\n(setsid sh -c 'sleep 4; real-systemd-run \"$@\"; touch /run/late' sh \"$@\" &)\nsleep 60\n";
     dom0.write(run, late, 0o755);

@@ -34,9 +34,10 @@ pub(super) fn fence_agent() -> String {
     xml
 }
 
-/// The older names that can be configured: not that of the action, which is Pacemaker's to name.
+/// The older names that can be configured: not those of the action and of the node, which are Pacemaker's to
+/// name. It would send them beside its own.
 fn older(one: &Parameter) -> &'static [&'static str] {
-    if one.content == Content::Action { &[] } else { one.older }
+    if one.content == Content::Action || one.long == "plug" { &[] } else { one.older }
 }
 
 /// The row of a parameter under one of its names.
@@ -129,7 +130,12 @@ mod tests {
         for deed in Deed::ALL {
             assert_eq!(xml.matches(&format!("<action name=\"{}\"", deed.word())).count(), 1);
         }
-        assert!(!xml.contains("\"option\""), "it would be sent beside the action");
+        for own in ["option", "port"] {
+            assert!(
+                !xml.contains(&format!("\"{own}\"")),
+                "it would be sent beside Pacemaker's own"
+            );
+        }
         assert!(xml.is_ascii());
     }
 
