@@ -86,7 +86,7 @@ fn audit_of_the_hosts_own_sshd() {
             typed("XF125", "echo AllowGroups staff >> /etc/ssh/sshd_config"),
             typed(
                 "XF125",
-                "printf 'DenyUsers root\nDenyUsers fence-beta@192.168.7.0/24\n' >> /etc/ssh/sshd_config",
+                "printf 'DenyUsers root\nDenyUsers guest fence-beta@192.168.7.0/24\n' >> /etc/ssh/sshd_config",
             ),
             // beta may come from elsewhere as well; what the line keeps out is not let in by a mend.
             told(
@@ -133,7 +133,7 @@ fn audit_of_the_hosts_own_sshd() {
     // What is for others as well stays.
     let hosts = dom0.file("/etc/ssh/sshd_config");
     assert!(hosts.contains(" ForceCommand /bin/true"), "{hosts}");
-    assert!(hosts.contains("\nDenyUsers root\n"), "{hosts}");
+    assert!(hosts.contains("\nDenyUsers root\nDenyUsers guest \n"), "{hosts}");
     // Who may come from where his policy has him come from is not shut out; nor is he by a name that sshd
     // does not look up.
     let users = "AllowUsers fence-alpha fence-*@10.77.0.0/24,192.168.7.*\nDenyUsers *@*.example";

@@ -93,12 +93,14 @@ pub(super) fn look(
         "allowgroups" => (of(keyword), of(keyword).map(|line| append(line, GROUP))),
         "allowusers" => (of(keyword), of(keyword).map(|line| allow(line, &account_name, it))),
         "denygroups" => {
-            let line = of_him(keyword, &|pattern| fits(pattern, GROUP));
-            (line, line.map(comment_out))
+            let is_it = |pattern: &str| fits(pattern, GROUP);
+            let line = of_him(keyword, &is_it);
+            (line, line.map(|line| take_out(line, &is_it)))
         }
         "denyusers" => {
-            let line = of_him(keyword, &|word| is_user(word, &account_name, it) == Some(true));
-            (line, line.map(comment_out))
+            let is_it = |word: &str| is_user(word, &account_name, it) == Some(true);
+            let line = of_him(keyword, &is_it);
+            (line, line.map(|line| take_out(line, &is_it)))
         }
         "pubkeyauthentication" => {
             let line = of(keyword);
@@ -164,7 +166,55 @@ fn append(line: &Line, word: &str) -> String {
     format!("sed -i '{}s/$/ {word}/' {}", line.number, look::quoted_path(&line.file))
 }
 
+/// The command that takes words out of a line, and the line where it has no others: who else is kept out
+/// stays out.
+fn take_out(line: &Line, is_it: &dyn Fn(&str) -> bool) -> String {
+    let (out, kept): (Vec<&str>, Vec<&str>) = line.value.split(' ').partition(|word| is_it(word));
+    if kept.is_empty() {
+        return comment_out(line);
+    }
+    let one = |word: &&str| {
+        let literal: String = word.chars().map(literal).collect();
+        format!("{}s/([[:space:]=])\"?{literal}\"?([[:space:]]+|$)/\\1/", line.number)
+    };
+    let script = out.iter().map(one).collect::<Vec<_>>().join(";");
+    format!("sed -i -E {} {}", look::quoted(&script), look::quoted_path(&line.file))
+}
+
+/// A character that stands for itself in an extended regular expression of sed's.
+fn literal(c: char) -> String {
+    if r".*?+^$|/\()[]{}".contains(c) { format!("\\{c}") } else { c.to_string() }
+}
+
 /// The command that turns a line into a comment.
 pub(super) fn comment_out(line: &Line) -> String {
     format!("sed -i '{}s/^/#/' {}", line.number, look::quoted_path(&line.file))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_else_is_kept_out_stays_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("c");
+        for (text, wanted) in [
+            ("DenyUsers fence-*", "#DenyUsers fence-*"),
+            ("DenyUsers root guest fence-*", "DenyUsers root guest "),
+            ("DenyUsers=fence-* root", "DenyUsers=root"),
+            ("  denyusers \"fence-*\" fence-x root", "  denyusers fence-x root"),
+            ("DenyUsers fence-a@10.0.0.0/8 x?fence-* fence-?", "DenyUsers x?fence-* "),
+        ] {
+            std::fs::write(&file, format!("# fence-*\n{text}\n")).unwrap();
+            let (_, value) = text.trim().split_once([' ', '=']).unwrap();
+            let (keyword, value) = ("denyusers".to_owned(), value.replace('"', ""));
+            let line = Line { file: file.clone(), number: 2, keyword, value };
+            let command = take_out(&line, &|word| fits(user_and_hosts(word).0, "fence-a"));
+            let done = look::run("/bin/sh", &["-c", &command]).unwrap();
+            assert!(done.status.success(), "{command}: {}", done.stderr);
+            let left = std::fs::read_to_string(&file).unwrap();
+            assert_eq!(left, format!("# fence-*\n{wanted}\n"), "{command}");
+        }
+    }
 }
