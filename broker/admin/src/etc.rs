@@ -39,7 +39,9 @@ impl Shared {
             if is_it(word) { word.replace(self.shipped, self.own) } else { word.to_owned() }
         };
         let changed: Vec<String> = command.split(' ').map(word).collect();
-        format!("cp -p {} {} && {}", self.shipped, self.own, changed.join(" "))
+        // One that an earlier change has put there stays.
+        let (own, shipped, changed) = (self.own, self.shipped, changed.join(" "));
+        format!("{{ test -e {own} || cp -p {shipped} {own}; }} && {changed}")
     }
 }
 
@@ -52,8 +54,8 @@ mod tests {
         for (command, wanted) in [
             (
                 "sed -i '1i DenyUsers x' /usr/etc/ssh/sshd_config; systemctl reload sshd",
-                "cp -p /usr/etc/ssh/sshd_config /etc/ssh/sshd_config && \
-                 sed -i '1i DenyUsers x' /etc/ssh/sshd_config; systemctl reload sshd",
+                "{ test -e /etc/ssh/sshd_config || \
+                 cp -p /usr/etc/ssh/sshd_config /etc/ssh/sshd_config; } && sed -i '1i DenyUsers x' /etc/ssh/sshd_config; systemctl reload sshd",
             ),
             ("sed -i 1d /etc/ssh/sshd_config", "sed -i 1d /etc/ssh/sshd_config"),
             ("sed -i 1d /usr/etc/ssh/sshd_config.d/a", "sed -i 1d /usr/etc/ssh/sshd_config.d/a"),
@@ -64,5 +66,22 @@ mod tests {
         ] {
             assert_eq!(SSHD.in_etc(command.to_owned()), wanted);
         }
+    }
+
+    #[test]
+    fn the_second_change_keeps_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let [own, shipped] = ["own", "shipped"].map(|name| {
+            let path = dir.path().join(name).display().to_string();
+            &*Box::leak(path.into_boxed_str())
+        });
+        std::fs::write(shipped, "one\n").unwrap();
+        for word in ["two", "three"] {
+            let command = (Shared { own, shipped }).in_etc(format!("echo {word} >> {shipped}"));
+            let done = std::process::Command::new("/bin/sh").args(["-c", &command]).status();
+            assert!(done.unwrap().success(), "{command}");
+        }
+        let text = |path: &str| std::fs::read_to_string(path).unwrap();
+        assert_eq!((text(own).as_str(), text(shipped).as_str()), ("one\ntwo\nthree\n", "one\n"));
     }
 }

@@ -86,10 +86,32 @@ fn audit_of_the_hosts_own_sshd() {
             typed("XF125", "echo AllowGroups staff >> /etc/ssh/sshd_config"),
             typed(
                 "XF125",
-                "printf 'DenyUsers root\nDenyUsers fence-beta@192.168.7.0/24\n' >> /etc/ssh/sshd_config",
+                "printf 'DenyUsers root\nDenyUsers guest fence-beta@192.168.7.0/24\n' >> /etc/ssh/sshd_config",
             ),
-            // alpha may come from elsewhere as well.
-            typed("XF125", "echo 'AllowUsers root fence-*@10.77.0.0/16' >> /etc/ssh/sshd_config"),
+            // beta may come from elsewhere as well; what the line keeps out is not let in by a mend.
+            told(
+                "XF125",
+                "echo 'AllowUsers fence-alpha fence-*@10.77.0.0/16' > /etc/ssh/sshd_config.d/a.conf",
+                "sed -i 's|$| fence-beta@192.168.7.0/24|' /etc/ssh/sshd_config.d/a.conf",
+            ),
+            // From some of his network, and from some of everywhere.
+            told(
+                "XF149",
+                "echo 'AllowUsers fence-alpha fence-*@10.77.0.11 fence-*@10.77.0.12 fence-*@192.168.7.0/24' \
+                 > /etc/ssh/sshd_config.d/a.conf",
+                "rm /etc/ssh/sshd_config.d/a.conf",
+            ),
+            told(
+                "XF149",
+                "echo 'DenyUsers fence-beta@10.77.0.12' > /etc/ssh/sshd_config.d/a.conf",
+                "rm /etc/ssh/sshd_config.d/a.conf",
+            ),
+            told(
+                "XF149",
+                "echo 'AllowUsers fence-beta fence-*@10.77.0.0/16' > /etc/ssh/sshd_config.d/a.conf",
+                "rm /etc/ssh/sshd_config.d/a.conf",
+            ),
+            typed("XF125", "echo AllowUsers root >> /etc/ssh/sshd_config"),
             told(
                 "XF149",
                 "printf 'UseDNS yes\nDenyUsers fence-*@*.example\n' > /etc/ssh/sshd_config.d/a.conf",
@@ -111,7 +133,7 @@ fn audit_of_the_hosts_own_sshd() {
     // What is for others as well stays.
     let hosts = dom0.file("/etc/ssh/sshd_config");
     assert!(hosts.contains(" ForceCommand /bin/true"), "{hosts}");
-    assert!(hosts.contains("\nDenyUsers root\n"), "{hosts}");
+    assert!(hosts.contains("\nDenyUsers root\nDenyUsers guest \n"), "{hosts}");
     // Who may come from where his policy has him come from is not shut out; nor is he by a name that sshd
     // does not look up.
     let users = "AllowUsers fence-alpha fence-*@10.77.0.0/24,192.168.7.*\nDenyUsers *@*.example";
@@ -156,6 +178,8 @@ fn audit_of_the_hosts_own_sshd_beside_that_for_fencing() {
                     with("TrustedUserCAKeys /etc/ssh/everybody")
                 ),
             ),
+            // From somewhere they get in.
+            typed("XF021", with("TrustedUserCAKeys /etc/ssh/everybody\nAllowUsers *@10.0.0.0/8")),
             told("XF049", with("NoSuchThing yes"), "rm /etc/ssh/sshd_config.d/a.conf"),
         ],
     );

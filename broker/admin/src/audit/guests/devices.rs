@@ -38,7 +38,7 @@ const KINDS: [(&str, &str); 11] = [
 ];
 
 /// What stands among the words for qemu where it is given a device of the host.
-const OF_HOST: [&str; 2] = ["vfio", "usb-host"];
+const OF_HOST: [&str; 5] = ["vfio", "usb-host", "xen-pci-passthrough", "-virtfs", "-fsdev"];
 /// What qemu makes up for a guest of HVM, and nothing is written to.
 const INPUTS: [&str; 3] = ["tablet", "mouse", "keyboard"];
 
@@ -116,10 +116,14 @@ fn of_one(known: &Known, whose: &Whose, config: &DomainConfig) -> Vec<Finding> {
         }
     }
     for key in MODEL_ARGS {
-        let of_host = |(_, word): &(usize, &str)| OF_HOST.iter().any(|it| word.contains(it));
+        // `-usbdevice` has it as a word of its own.
+        let of_host = |(_, word): &(usize, &str)| {
+            word.starts_with("host:") || OF_HOST.iter().any(|it| word.contains(it))
+        };
         if let Some((line, word)) = config.list(key).into_iter().find(of_host) {
-            let why =
-                format!("`{word}` gives qemu a device of the host, which may go on by itself");
+            let why = format!(
+                "`{word}` gives qemu a device or a directory of the host, which may go on by itself"
+            );
             let mend = format!("take it out of {file}, line {line}, if the node can do without");
             find(line, key, &why, mend);
         }
@@ -222,6 +226,17 @@ mod tests {
                 vec!["device_model_args"],
             ),
             ("device_model_args_hvm = ['-device', 'virtio-rng-pci']\n", vec![]),
+            ("device_model_args = ['-serial', 'tcp:localhost:4444']\n", vec![]),
+            (
+                "device_model_args = ['-device', 'xen-pci-passthrough,hostaddr=0000:01:00.0']\n",
+                vec!["device_model_args"],
+            ),
+            (
+                "device_model_args_hvm = ['-usbdevice', 'host:1234:5678']\n",
+                vec!["device_model_args_hvm"],
+            ),
+            ("device_model_args = ['-fsdev', 'local,id=f,path=/srv']\n", vec!["device_model_args"]),
+            ("device_model_args = ['-virtfs', 'local,path=/srv']\n", vec!["device_model_args"]),
             ("device_model_stubdomain_override = 1\n", vec!["device_model_stubdomain_override"]),
         ];
         for (text, wanted) in table {

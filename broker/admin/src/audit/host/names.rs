@@ -205,7 +205,7 @@ fn of_sources(
             accounts.join(", ")
         );
         let mend = if own_line {
-            format!("sed -i '{}s/.*/initgroups: files/' {file}", groups.number)
+            format!("sed -i --follow-symlinks '{}s/.*/initgroups: files/' {file}", groups.number)
         } else {
             format!("echo 'initgroups: files' >> {file}")
         };
@@ -215,7 +215,8 @@ fn of_sources(
         && let Some(away) = sudoers.away()
     {
         let evidence = format!("sudo asks {away} before it starts the broker");
-        let mend = format!("sed -i '{}s/.*/sudoers: files/' {file}", sudoers.number);
+        let mend =
+            format!("sed -i --follow-symlinks '{}s/.*/sudoers: files/' {file}", sudoers.number);
         findings.push(finding(&SUDOERS, sudoers.place(file), evidence, mend));
     }
     for database in ["passwd", "group", "shadow"] {
@@ -223,7 +224,10 @@ fn of_sources(
         if let Some(first) = line.sources.first().filter(|first| !LOCAL.contains(first)) {
             let evidence =
                 format!("{database} asks {first} first, and {GROUP}'s accounts are here");
-            let mend = format!("sed -i '{}s/{database}:[[:space:]]*/&files /' {file}", line.number);
+            let mend = format!(
+                "sed -i --follow-symlinks '{}s/{database}:[[:space:]]*/&files /' {file}",
+                line.number
+            );
             findings.push(finding(&ACCOUNTS, line.place(file), evidence, mend));
         }
     }
@@ -231,7 +235,10 @@ fn of_sources(
         && let Some(away) = hosts.before_this_host()
     {
         let evidence = format!("hosts asks {away} first: where that is silent, sudo waits for it");
-        let mend = format!("sed -i '{}s/hosts:[[:space:]]*/&files /' {file}", hosts.number);
+        let mend = format!(
+            "sed -i --follow-symlinks '{}s/hosts:[[:space:]]*/&files /' {file}",
+            hosts.number
+        );
         findings.push(finding(&HOSTS, hosts.place(file), evidence, mend));
     }
     findings
@@ -353,6 +360,25 @@ mod tests {
             "e f g"
         );
         assert!(codes("group: files [SUCCESS=return NOTFOUND=continue] systemd\n").is_empty());
+    }
+
+    /// authselect has a link there.
+    #[test]
+    fn what_is_linked_stays_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let [link, file] = ["nsswitch.conf", "authselect"].map(|name| dir.path().join(name));
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let wrong = "passwd: sss files\ninitgroups: sss\nsudoers: sss\nhosts: dns\n";
+        std::fs::write(&file, wrong).unwrap();
+        let place = link.display().to_string();
+        let found = of_sources(wrong, &place, |_| false, &[]);
+        for finding in &found {
+            assert!(look::run("/bin/sh", &["-c", &finding.mend]).unwrap().status.success());
+        }
+        let right =
+            "passwd: files sss files\ninitgroups: files\nsudoers: files\nhosts: files dns\n";
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), right);
+        assert!(link.is_symlink());
     }
 
     #[test]

@@ -3,21 +3,28 @@
 
 use super::super::accounts::Account;
 use super::config::Line;
+use crate::patterns::written;
+use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use xen_fence_broker::acl::Cluster;
 
 /// Addresses that are nobody's (RFC 5737, RFC 3849), for who may come from anywhere.
-const ANYWHERE: [IpAddr; 2] = [
-    IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
-    IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
+const ANYWHERE: [Caller; 2] = [
+    (IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)), None),
+    (IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)), None),
 ];
+
+/// An address that somebody comes from, and the network that it stands for; none if it stands for all.
+type Caller = (IpAddr, Option<IpNet>);
 
 /// One login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Login {
-    pub(super) from: IpAddr,
+    from: IpAddr,
+    /// What `from` stands for; nothing if that is anywhere.
+    pub(super) net: Option<IpNet>,
     to: SocketAddr,
     /// Whether the policy names where it comes from, or nothing does; else a Match block does, and
     /// the policy only lets it.
@@ -28,6 +35,7 @@ impl Login {
     /// Some login, for what is the same for all of them.
     pub(super) const ANY: Self = Self {
         from: IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+        net: None,
         to: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 2422),
         is_stated: true,
     };
@@ -52,16 +60,16 @@ pub(super) fn of(account: &Account<'_>, listeners: &[SocketAddr], lines: &[Line]
 
 /// The logins of an account by somebody whom no policy confines to any network.
 pub(super) fn of_anybody(listeners: &[SocketAddr], lines: &[Line]) -> Vec<Login> {
-    let from = named(lines, "address").into_iter().chain(ANYWHERE);
-    each(from.map(|address| (address, true)).collect(), listeners, lines)
+    let from = named(lines, "address").into_iter().map(of_net).chain(ANYWHERE);
+    each(from.map(|caller| (caller, true)).collect(), listeners, lines)
 }
 
-fn each(from: BTreeMap<IpAddr, bool>, listeners: &[SocketAddr], lines: &[Line]) -> Vec<Login> {
-    let ours = named(lines, "localaddress");
+fn each(from: BTreeMap<Caller, bool>, listeners: &[SocketAddr], lines: &[Line]) -> Vec<Login> {
+    let ours: Vec<IpAddr> = named(lines, "localaddress").iter().map(IpNet::addr).collect();
     let mut found: Vec<Login> = Vec::new();
-    for (from, is_stated) in from {
+    for ((from, net), is_stated) in from {
         for to in listeners.iter().flat_map(|listener| reached(*listener, from, &ours)) {
-            found.push(Login { from, to, is_stated });
+            found.push(Login { from, net, to, is_stated });
         }
     }
     // Of two that come to the same, the one that the policy names is kept.
@@ -69,8 +77,8 @@ fn each(from: BTreeMap<IpAddr, bool>, listeners: &[SocketAddr], lines: &[Line]) 
     found
 }
 
-/// The addresses that Match lines name by this criterion; of a network, its own.
-fn named(lines: &[Line], criterion: &str) -> Vec<IpAddr> {
+/// The networks and addresses that Match lines name by this criterion.
+fn named(lines: &[Line], criterion: &str) -> Vec<IpNet> {
     let blocks = lines.iter().filter(|line| line.keyword == "match");
     let mut found = Vec::new();
     for block in blocks {
@@ -79,33 +87,35 @@ fn named(lines: &[Line], criterion: &str) -> Vec<IpAddr> {
             if let [keyword, patterns] = pair
                 && keyword.eq_ignore_ascii_case(criterion)
             {
-                found.extend(patterns.split(',').filter_map(address));
+                let patterns = patterns.split(',').map(|it| it.trim_start_matches('!'));
+                found.extend(patterns.filter_map(written));
             }
         }
     }
     found
 }
 
-fn address(pattern: &str) -> Option<IpAddr> {
-    pattern.trim_start_matches('!').split('/').next()?.parse().ok()
+/// A network by its own address.
+fn of_net(net: IpNet) -> Caller {
+    (net.addr(), Some(net))
 }
 
 /// An address of each network that callers may ask from, and whether the policy names it.
-fn callers(policy: Option<&Cluster>, theirs: &[IpAddr]) -> BTreeMap<IpAddr, bool> {
-    let Some(cluster) = policy else { return ANYWHERE.map(|address| (address, true)).into() };
+fn callers(policy: Option<&Cluster>, theirs: &[IpNet]) -> BTreeMap<Caller, bool> {
+    let Some(cluster) = policy else { return ANYWHERE.map(|caller| (caller, true)).into() };
     let of_operators = cluster.operators().iter().map(|operator| operator.from());
     let mut found = BTreeMap::new();
     for from in std::iter::once(cluster.from()).chain(of_operators) {
         let Some(nets) = from else {
-            found.extend(ANYWHERE.map(|address| (address, true)));
-            for address in theirs {
-                found.entry(*address).or_insert(false);
+            found.extend(ANYWHERE.map(|caller| (caller, true)));
+            for net in theirs {
+                found.entry(of_net(*net)).or_insert(false);
             }
             continue;
         };
         for net in nets {
-            let inside = theirs.iter().filter(|address| net.contains(*address));
-            found.extend(inside.copied().chain([net.addr()]).map(|address| (address, true)));
+            let inside = theirs.iter().filter(|it| net.contains(*it)).chain([net]);
+            found.extend(inside.map(|net| (of_net(*net), true)));
         }
     }
     found
