@@ -77,7 +77,9 @@ pub(super) fn all(policy: &Policy, guests: &Guests, patience: &Patience) -> Vec<
             domain: row.name.clone().unwrap_or_else(|| format!("domain {}", row.domid)),
             owner: owner_of(policy, row),
             seen: match attached.device {
-                Some((major, minor)) => media::look_at(major, minor, patience),
+                // Where its configuration alone names it, it is known by what the script is given.
+                Some((major, minor)) => media::look_at(major, minor, patience)
+                    .also(media::look(&attached.disk, patience)),
                 None => media::look(&attached.disk, patience),
             },
             disk: attached.disk.clone(),

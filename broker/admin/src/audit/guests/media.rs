@@ -41,6 +41,12 @@ impl Seen {
     pub(super) fn meets(&self, other: &Self) -> bool {
         self.chain.contains(&other.own) || other.chain.contains(&self.own)
     }
+
+    /// The same by another name, too: who writes either writes this.
+    pub(super) fn also(mut self, other: Self) -> Self {
+        self.chain.extend(other.chain);
+        self
+    }
 }
 
 /// Where the kernel tells of devices.
@@ -282,5 +288,10 @@ mod tests {
         assert!(look("res0").meets(&look("res0")));
         assert!(!look("res0").meets(&look("res1")));
         assert!(look("res0").found);
+        // What is attached is known as a device, and a configuration elsewhere by its name alone.
+        let named = look("res0");
+        let device = by_name("147:10".to_owned());
+        assert!(!device.meets(&named));
+        assert!(device.also(look("res0")).meets(&named));
     }
 }
