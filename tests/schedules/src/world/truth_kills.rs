@@ -72,7 +72,8 @@ impl World {
         let silence = READY_SILENCE.as_micros() as u64 + ROUNDED;
         let in_all = WAIT_IN_ALL.as_micros() as u64 + ROUNDED;
         let late = heard > one.word + silence || heard > ready + in_all;
-        let slow = self.now - heard > SOON + (one.held_up - held_up);
+        // Who has let go of the lock once there was nothing to kill has asked anew for what came since.
+        let slow = self.now - heard.max(one.locked) > SOON + (one.held_up - held_up);
         if !said || late || slow {
             return self
                 .breaks("6, no late kill", &format!("{name} kills by a go that is none, or late"));

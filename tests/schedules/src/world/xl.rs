@@ -55,14 +55,15 @@ impl World {
             }
             _ => What::Other,
         };
+        // Judged though it may not run: with the first try it has begun, and the next is a repeated one.
+        if let What::Destroy(domid) = what {
+            self.is_going_to_kill(broker, domid);
+        }
         if self.has_no_process(host, what.is_destroy()) {
             return Err(libc::EAGAIN);
         }
         if let What::List = what {
             self.brokers[broker].looked = self.brokers[broker].scanned;
-        }
-        if let What::Destroy(domid) = what {
-            self.is_going_to_kill(broker, domid);
         }
         let mood = match what {
             _ if self.calm => 0,
