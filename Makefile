@@ -94,6 +94,10 @@ install-sshd-both: install-sshd-dedicated install-sshd-match
 install-node:
 	@test -x $(BUILT)/xen-fence || \
 		{ echo "$(BUILT)/xen-fence is missing: run make node PROFILE=$(PROFILE) first" >&2; exit 1; }
+	@case $(PLUGINS) in /*/stonith/plugins) ;; *) \
+		echo "PLUGINS=$(PLUGINS) is no plugin directory of cluster-glue: it has to end in /stonith/plugins," >&2; \
+		echo "because the plugin knows by it that Heartbeat calls; stonith -L names what it finds there" >&2; \
+		exit 1;; esac
 	$(DIR) -m 0755 $(DESTDIR)/usr/sbin $(DESTDIR)/etc/xen-fence $(DESTDIR)$(PLUGINS)/external \
 		$(DESTDIR)/usr/share/man/man8
 	$(call put,0755,$(BUILT)/xen-fence,/usr/sbin/xen-fence)

@@ -35,6 +35,27 @@ fn files_are_roots_and_nobody_elses_to_write() {
     }
 }
 
+/// 64-bit Fedora and SUSE have it elsewhere.
+#[test]
+fn the_plugin_goes_where_plugins_says() {
+    let dom0 = two_clusters().raise().unwrap();
+    let make = |plugins: &str| {
+        let install = "make --silent -C \"$SOURCE\" install-node \"BUILT=$BUILT\"";
+        let (source, built) = (env!("CARGO_MANIFEST_DIR"), xen_fence_tests::programs());
+        dom0.sh(&format!(
+            "SOURCE={source}/.. BUILT={} && {install} PLUGINS={plugins}",
+            built.display()
+        ))
+    };
+    let _ = make("/usr/lib64/stonith/plugins").exits(0);
+    let plugin = "/usr/lib64/stonith/plugins/external/xen-fence";
+    assert_eq!(dom0.on(&[plugin, "getconfignames"]).exits(0).stdout, "dom0\n");
+    // There it would be the command for people.
+    let output = make("/usr/lib/heartbeat/plugins").exits(2);
+    let _ = output.saying("/usr/lib/heartbeat/plugins is no plugin directory of cluster-glue");
+    assert!(!dom0.has("/usr/lib/heartbeat/plugins"));
+}
+
 /// Whoever knocks at the port writes into sshd's log.
 #[test]
 fn the_log_has_a_size() {

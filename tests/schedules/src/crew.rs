@@ -7,13 +7,16 @@ use crate::world;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// Tells a process which schedules are its own: the first seed, the step, how many.
 pub const SHARE: &str = "XEN_FENCE_SHARE";
 /// A schedule takes a thousandth of this.
-const HANGS: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(60);
+/// What is said of a schedule that does not end. It would not when it is lived through again.
+pub const HANGS: &str = "a broker hangs";
 
 /// What many schedules came to.
 pub struct Result {
@@ -30,26 +33,31 @@ pub fn run(program: &Path, seed: u64, count: u64, planted: usize) -> Result {
     let crew = processors.min(count).max(1);
     let (tell, told) = mpsc::channel();
     let mut children: Vec<Child> = Vec::new();
-    for member in 0..crew {
-        let share = count / crew + u64::from(member < count % crew);
+    // The schedule that each lives through, and the one that it did when that was last looked at.
+    let at: Arc<[AtomicU64]> = (0..crew).map(|_| AtomicU64::new(0)).collect();
+    let mut before = vec![0; at.len()];
+    for member in 0..at.len() {
+        let first = member as u64;
+        let share = count / crew + u64::from(first < count % crew);
         let mut child = Command::new(program)
-            .env(SHARE, format!("{} {crew} {share}", seed.wrapping_add(member)))
+            .env(SHARE, format!("{} {crew} {share}", seed.wrapping_add(first)))
             .env(TURN, planted.to_string())
             .stdout(Stdio::piped())
             .spawn()
             .expect("this program again");
         let output = child.stdout.take().expect("it is piped");
-        let tell = tell.clone();
+        let (tell, at) = (tell.clone(), Arc::clone(&at));
         std::thread::spawn(move || {
-            let mut lives = 0;
             for line in BufReader::new(output).lines().map_while(std::result::Result::ok) {
                 match line.split_once(' ') {
-                    Some(("lives", seed)) => lives = seed.parse().unwrap_or(0),
-                    _ => drop(tell.send((member, lives, line))),
+                    Some(("lives", seed)) => {
+                        at[member].store(seed.parse().unwrap_or(0), Ordering::Relaxed);
+                    }
+                    _ => drop(tell.send((member, line))),
                 }
             }
             // Who has told nothing by now was ended by a signal.
-            let _told = tell.send((member, lives, "end".to_owned()));
+            let _told = tell.send((member, "end".to_owned()));
         });
         children.push(child);
     }
@@ -57,11 +65,14 @@ pub fn run(program: &Path, seed: u64, count: u64, planted: usize) -> Result {
     let mut result = Result { counts: [0; 5], broken: None };
     let mut working = vec![true; children.len()];
     while working.contains(&true) && result.broken.is_none() {
-        let Ok((member, lives, line)) = told.recv_timeout(HANGS * 10) else {
-            result.broken = Some((0, "a process of this test hangs".to_owned()));
-            break;
+        let Ok((member, line)) = told.recv_timeout(LONG) else {
+            let now: Vec<u64> = at.iter().map(|seed| seed.load(Ordering::Relaxed)).collect();
+            let hangs = (0..now.len()).find(|one| working[*one] && now[*one] == before[*one]);
+            result.broken = hangs.map(|one| (now[one], HANGS.to_owned()));
+            before = now;
+            continue;
         };
-        let member = member as usize;
+        let lives = at[member].load(Ordering::Relaxed);
         match line.split_once(' ') {
             Some(("broken", what)) => result.broken = Some((lives, what.to_owned())),
             Some(("counts", counts)) => {
