@@ -39,13 +39,12 @@ fn files_are_roots_and_nobody_elses_to_write() {
 #[test]
 fn the_plugin_goes_where_plugins_says() {
     let dom0 = two_clusters().raise().unwrap();
+    let program = std::env::current_exe().unwrap();
+    let built = program.ancestors().nth(2).unwrap().display();
     let make = |plugins: &str| {
-        let install = "make --silent -C \"$SOURCE\" install-node \"BUILT=$BUILT\"";
-        let (source, built) = (env!("CARGO_MANIFEST_DIR"), xen_fence_tests::programs());
-        dom0.sh(&format!(
-            "SOURCE={source}/.. BUILT={} && {install} PLUGINS={plugins}",
-            built.display()
-        ))
+        let source = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+        let (built, plugins) = (format!("BUILT={built}"), format!("PLUGINS={plugins}"));
+        dom0.on(&["make", "--silent", "-C", source, "install-node", &built, &plugins])
     };
     let _ = make("/usr/lib64/stonith/plugins").exits(0);
     let plugin = "/usr/lib64/stonith/plugins/external/xen-fence";
@@ -53,7 +52,7 @@ fn the_plugin_goes_where_plugins_says() {
     // There it would be the command for people.
     let output = make("/usr/lib/heartbeat/plugins").exits(2);
     let _ = output.saying("/usr/lib/heartbeat/plugins is no plugin directory of cluster-glue");
-    assert!(!dom0.has("/usr/lib/heartbeat/plugins"));
+    assert!(!dom0.has("/usr/lib/heartbeat/plugins/external"));
 }
 
 /// Whoever knocks at the port writes into sshd's log.
