@@ -64,7 +64,7 @@ pub enum CommandError {
         source: std::io::Error,
     },
     /// It did not end in time and was killed.
-    #[error("{line}: no answer within {} s, killed", limit.as_secs())]
+    #[error("{line}: no answer within {} s, killed", limit.as_secs_f64().ceil())]
     TimedOut {
         /// The command.
         line: String,

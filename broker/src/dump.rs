@@ -16,15 +16,15 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
-use xen_fence_protocol::RECORD;
+use std::time::{Duration, Instant};
+use xen_fence_protocol::{LISTING, RECORD};
 
 /// In less no core is written.
 const LEAST: Duration = Duration::from_secs(1);
 /// Limits the size of what a program writes, and is that program then (prlimit(1)).
 const PRLIMIT: &str = "/usr/bin/prlimit";
 
-/// Pauses the domain and writes its core. `name` is for the file.
+/// Pauses the domain and writes its core, all of it in the time that is wished for. `name` is for the file.
 ///
 /// # Errors
 /// A sentence that says why there is no core.
@@ -34,6 +34,8 @@ pub fn dump(
     name: &str,
     domid: u32,
 ) -> Result<PathBuf, String> {
+    let begun = Instant::now();
+    let left = || wish.time.checked_sub(begun.elapsed()).filter(|left| !left.is_zero());
     if wish.time < LEAST {
         return Err("the request is too old to be held up by it".to_owned());
     }
@@ -41,7 +43,10 @@ pub fn dump(
     let (wanted, place) = (wish.clone(), file.clone());
     let looked = bounded::within(RECORD, move || is_ready(&wanted, &place));
     looked.map_err(|undone| format!("{} did not answer {undone}", wish.directory.display()))??;
-    toolstack.pause(domid).map_err(|error| format!("the domain was not paused: {error}"))?;
+    let late = || format!("nothing is left of {} s", wish.time.as_secs());
+    let paused = toolstack.pause(domid, left().ok_or_else(late)?.min(LISTING));
+    paused.map_err(|error| format!("the domain was not paused: {error}"))?;
+    let wish = &wish.within(left().ok_or_else(late)?);
     let written = write(wish, toolstack, domid, &file);
     if written.is_err() {
         // A piece of a core is of no use, and takes the room of the next one.

@@ -43,9 +43,9 @@ pub trait Witness {
     /// # Errors
     /// A sentence that says why it may not be.
     fn may_destroy(&mut self) -> Result<(), String>;
-    /// These processes write for the node, all that are known so far: whoever fences it after this one has
-    /// failed has to wait for them, too. Of whom that is not known the next look tells anew.
-    fn writes(&mut self, writers: &[Process]);
+    /// These processes write for the node, or may, all that were seen so far: whoever fences it after this one
+    /// has failed has to wait for them, too.
+    fn writes(&mut self, writers: &Writers);
     /// A step of it has ended; the sentence says what was seen in it.
     fn passed(&mut self, step: &'static str, evidence: &str);
     /// It takes its time; the sentence says what it waits for.
@@ -75,7 +75,7 @@ impl Host<'_> {
         grant: &Grant,
         node: &Node,
         sight: Sight,
-        writers: Vec<Process>,
+        writers: Writers,
         witness: &mut dyn Witness,
     ) -> Result<How, NotFenced> {
         debug_assert!(
@@ -88,7 +88,6 @@ impl Host<'_> {
             hung: Vec::new(),
             killed_node: false,
             killed_shell: false,
-            known: writers.clone(),
             writers,
             noted: Vec::new(),
             witness,
@@ -109,10 +108,8 @@ struct Pursuit<'a> {
     killed_node: bool,
     /// Whether a migration's shell was destroyed.
     killed_shell: bool,
-    /// Those that may write for the node: each has to end.
-    writers: Vec<Process>,
-    /// Those of them that do.
-    known: Vec<Process>,
+    /// Those that write for the node, or may: each has to end, or to be known for a neighbour's.
+    writers: Writers,
     /// The domids whose writers were looked for.
     noted: Vec<u32>,
     witness: &'a mut dyn Witness,
@@ -124,12 +121,11 @@ impl Pursuit<'_> {
         let deadline = clock.now().after(PROOF);
         let word_at = clock.now().after(WORTH_A_WORD);
         let (mut pause, mut said, mut harmless) = (PAUSES.0, Vec::new(), false);
-        self.note_writers(&first)?;
         let mut sight = Ok(first);
         loop {
             let held_by = match &sight {
                 Ok(seen) => {
-                    self.note_new_writers(seen)?;
+                    self.note_writers(seen)?;
                     if self.kill_what_lives(seen)? {
                         harmless = false;
                         sight = self.host.look(self.node);
@@ -231,16 +227,12 @@ impl Pursuit<'_> {
         Ok(destroyed)
     }
 
-    /// Looks for writers again when there is a row that was not there before.
-    fn note_new_writers(&mut self, sight: &Sight) -> Result<(), NotFenced> {
+    /// Looks for the processes that write for the node when there is a row that was not there before, and
+    /// remembers them, before its death hides whose they were.
+    fn note_writers(&mut self, sight: &Sight) -> Result<(), NotFenced> {
         if sight.rows.iter().all(|sighted| self.noted.contains(&sighted.row.domid)) {
             return Ok(());
         }
-        self.note_writers(sight)
-    }
-
-    /// Remembers the processes that write for the node, before its death hides whose they were.
-    fn note_writers(&mut self, sight: &Sight) -> Result<(), NotFenced> {
         let domids: Vec<u32> = sight.rows.iter().map(|sighted| sighted.row.domid).collect();
         let found = self.host.processes.writers(self.node, &domids, &sight.living());
         let found = found.map_err(|error| {
@@ -252,11 +244,10 @@ impl Pursuit<'_> {
     }
 
     fn add_writers(&mut self, found: &Writers) {
-        let known = self.known.len();
-        add(&mut self.known, found.known.iter());
-        add(&mut self.writers, found.all());
-        if self.known.len() > known {
-            self.witness.writes(&self.known);
+        let before = self.writers.clone();
+        self.writers.learn(found);
+        if self.writers.all().any(|writer| before.all().all(|known| known != writer)) {
+            self.witness.writes(&self.writers);
         }
     }
 
@@ -266,8 +257,9 @@ impl Pursuit<'_> {
         if let Some(Sighted { row, .. }) = living {
             return Some(format!("domain {} still lives", row.domid));
         }
-        // A life that came and went between two looks has shown no row, but its writers have its name.
-        self.add_writers(&sight.writers);
+        // A life that came and went between two looks has shown no row, but its writers have its name. Who is in
+        // doubt without a row stands against this sight alone: the next tells anew.
+        self.add_writers(&Writers { perhaps: Vec::new(), ..sight.writers.clone() });
         sight.obstacle().or_else(|| self.host.living_writer(&self.writers))
     }
 
@@ -290,8 +282,8 @@ impl Pursuit<'_> {
 
     /// What its death is told from.
     fn evidence(&self, sight: &Sight) -> String {
-        let mut text = format!("{}; writers: {}", sight.evidence(), self.writers.len());
-        for Process { what, pid, .. } in &self.writers {
+        let mut text = format!("{}; writers: {}", sight.evidence(), self.writers.all().count());
+        for Process { what, pid, .. } in self.writers.all() {
             text.push_str(&format!(", {what} (pid {pid}) has ended"));
         }
         text
@@ -316,15 +308,6 @@ impl Pursuit<'_> {
             return Err(NotFenced::because(Failure::Dying, text));
         }
         Ok(How::Absent)
-    }
-}
-
-/// Adds those that are not there yet.
-fn add<'a>(to: &mut Vec<Process>, found: impl Iterator<Item = &'a Process>) {
-    for one in found {
-        if !to.contains(one) {
-            to.push(one.clone());
-        }
     }
 }
 

@@ -44,14 +44,19 @@ pub(crate) enum Whose {
     Own,
     /// Nobody can tell.
     Perhaps,
-    /// Somebody else's.
-    Others,
+    /// A living neighbour's, who names what it has open.
+    Neighbours,
+    /// It has nothing open that is a disk of the node or of a neighbour. What was attached to a node that is
+    /// gone looks like that.
+    Nobodys,
 }
 
 /// The disks of a node, and which of them somebody else writes to as well.
 pub(crate) struct Disks {
     own: Vec<Medium>,
     others: Vec<Medium>,
+    /// Whether the disks of the neighbours are known.
+    heard: bool,
     /// Whether every disk of the node is known.
     complete: bool,
 }
@@ -71,7 +76,8 @@ impl Disks {
     ) -> Self {
         let is_served =
             |(domid, _): &(u32, PathBuf)| domids.contains(domid) && living.contains(domid);
-        let mut disks = Self { own: Vec::new(), others: Vec::new(), complete: true };
+        let heard = served.is_some();
+        let mut disks = Self { own: Vec::new(), others: Vec::new(), heard, complete: true };
         // Of a domain that lives xenstore tells all, of one that goes ever less.
         disks.complete = served
             .as_ref()
@@ -99,19 +105,21 @@ impl Disks {
 
     /// Whose a tapdisk is, by its directory of open descriptors in /proc.
     /// One whose image a living neighbour names too is not waited for: it may be the neighbour's.
-    /// One that cannot be looked at, or not told from the node's while a disk of the node is
-    /// unknown, may be the node's.
+    /// One that cannot be looked at, or not told from the node's while a disk of the node or those of the
+    /// neighbours are unknown, may be the node's.
     pub(crate) fn whose(&self, descriptors: &Path) -> Whose {
         let open = open(descriptors);
         let own = |medium: &Medium| self.own.contains(medium) && !self.others.contains(medium);
         let somebody_elses = |medium: &Medium| self.others.contains(medium);
         let known = self.complete && open.iter().all(Medium::answers);
         if open.iter().any(own) {
-            Whose::Own
-        } else if open.is_empty() || (!known && !open.iter().any(somebody_elses)) {
+            if self.heard { Whose::Own } else { Whose::Perhaps }
+        } else if open.iter().any(somebody_elses) {
+            Whose::Neighbours
+        } else if open.is_empty() || !known {
             Whose::Perhaps
         } else {
-            Whose::Others
+            Whose::Nobodys
         }
     }
 }
@@ -180,19 +188,23 @@ mod tests {
         let disks = |own: &[&Path], others: &[&Path], complete| Disks {
             own: own.iter().map(|path| medium(path)).collect(),
             others: others.iter().map(|path| medium(path)).collect(),
+            heard: true,
             complete,
         };
         let table = [
             (disks(&[&image], &[], true), Whose::Own, "its own image"),
-            (disks(&[&other], &[], true), Whose::Others, "somebody's"),
-            (disks(&[&image], &[&image], true), Whose::Others, "shared with a living neighbour"),
-            (disks(&[], &[&image], false), Whose::Others, "a neighbour's, though not all is known"),
+            (disks(&[&other], &[], true), Whose::Nobodys, "somebody's"),
+            (disks(&[&image], &[&image], true), Whose::Neighbours, "shared with a living one"),
+            (disks(&[], &[&image], false), Whose::Neighbours, "one's, though not all is known"),
             (disks(&[&other], &[], false), Whose::Perhaps, "nobody knows whose"),
             (disks(&[&image], &[], false), Whose::Own, "its own, though not all is known"),
         ];
         for (disks, whose, what) in table {
             assert_eq!(disks.whose(&fds), whose, "{what}");
         }
+        // A peer may have it open as well, and nobody says so.
+        let unheard = Disks { heard: false, ..disks(&[&image], &[], false) };
+        assert_eq!(unheard.whose(&fds), Whose::Perhaps, "xenstore is silent");
         let unreadable = dir.path().join("unreadable");
         assert_eq!(disks(&[], &[], true).whose(&unreadable), Whose::Perhaps);
     }

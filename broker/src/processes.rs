@@ -30,19 +30,50 @@ pub struct Process {
     pub what: String,
 }
 
-/// The processes that may write for a node.
+/// The processes that may write for a node, and those that do not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Writers {
     /// Those that do.
     pub known: Vec<Process>,
     /// Those of which nobody can tell at this moment whose they are.
     pub perhaps: Vec<Process>,
+    /// Those that write for a living neighbour, who names their disks. Who is in none of these lists may
+    /// still have been the node's, as long as it lived.
+    pub neighbours: Vec<Process>,
 }
 
 impl Writers {
-    /// All of them.
+    /// All that may write for the node.
     pub fn all(&self) -> impl Iterator<Item = &Process> {
         self.known.iter().chain(&self.perhaps)
+    }
+
+    /// One that may and still runs, in a sentence.
+    pub fn obstacle(&self, lives: impl Fn(&Process) -> bool) -> Option<String> {
+        let known = self.known.iter().find(|writer| lives(writer));
+        let perhaps = || self.perhaps.iter().find(|writer| lives(writer));
+        let known = known.map(|it| format!("its {} (pid {}) still runs", it.what, it.pid));
+        known.or_else(|| {
+            let Process { what, pid, .. } = perhaps()?;
+            Some(format!("{what} (pid {pid}) still runs, and nobody can tell that it is not its own"))
+        })
+    }
+
+    /// Takes in what another look has found. Who was in doubt is out of it once he is known for a
+    /// neighbour's.
+    pub fn learn(&mut self, found: &Self) {
+        add(&mut self.known, &found.known);
+        add(&mut self.perhaps, &found.perhaps);
+        self.perhaps.retain(|it| !found.neighbours.contains(it) && !self.known.contains(it));
+    }
+}
+
+/// Adds those that are not there yet.
+fn add(to: &mut Vec<Process>, found: &[Process]) {
+    for one in found {
+        if !to.contains(one) {
+            to.push(one.clone());
+        }
     }
 }
 
@@ -86,7 +117,7 @@ impl Processes for ProcFs {
         let named: Vec<Vec<PathBuf>> = xls.iter().map(Entry::named).collect();
         let config = node.config();
         let names_config =
-            config.map_or_else(|| vec![Some(false); xls.len()], |config| name(config, named));
+            config.map_or_else(|| vec![false; xls.len()], |config| name(config, named));
         let may = xls.iter().zip(names_config).filter(|(xl, names)| xl.may_restart(node, *names));
         // Its arguments may be another tenant's secrets; its number says enough to root.
         Ok(may.map(|(xl, _)| xl.process("xl".to_owned())).collect())
@@ -109,7 +140,8 @@ impl Processes for ProcFs {
                 match disks.whose(&tapdisk.path("fd")) {
                     Whose::Own => found.known.push(process),
                     Whose::Perhaps => found.perhaps.push(process),
-                    Whose::Others => {}
+                    Whose::Neighbours => found.neighbours.push(process),
+                    Whose::Nobodys => {}
                 }
             }
         }
@@ -201,16 +233,16 @@ impl Entry {
         fs::read_link(self.path("cwd")).unwrap_or_default()
     }
 
-    /// Whether it may bring the node back; `names_config` is whether its arguments name the node's
-    /// configuration, if that could be told.
-    fn may_restart(&self, node: &Node, names_config: Option<bool>) -> bool {
+    /// Whether it may bring the node back; `names_config` is whether its arguments are seen to name the node's
+    /// configuration.
+    fn may_restart(&self, node: &Node, names_config: bool) -> bool {
         let files = self.open_files();
         if files.iter().any(|file| is_monitor_log(file, node.domain().as_str())) {
             return true;
         }
         // Of a file that does not answer `may_make` tells, by what xl was begun for.
         let is_others_monitor = files.iter().any(|file| is_some_monitors_log(file));
-        names_config == Some(true) || (!is_others_monitor && self.may_make(&self.base(), node))
+        names_config || (!is_others_monitor && self.may_make(&self.base(), node))
     }
 
     /// The arguments of a program that may have been started just now, and then shows none for a
@@ -303,28 +335,21 @@ fn is_monitor_log(file: &Path, domain: &str) -> bool {
     })
 }
 
-/// Which of these lists of files have the node's configuration in them, by whatever name. None where that
-/// cannot be told, because a file of the list lies on a disk that hangs.
-fn name(config: &Path, lists: Vec<Vec<PathBuf>>) -> Vec<Option<bool>> {
+/// Which of these lists of files have the node's configuration in them, by whatever name, as far as their
+/// disks answer.
+fn name(config: &Path, lists: Vec<Vec<PathBuf>>) -> Vec<bool> {
     let (own, all) = (config.to_owned(), lists.clone());
     // All at once, as long as nothing hangs; then one after the other.
     let at_once = bounded::look(Path::new("/proc"), move |_| {
         let own = same_file(&own);
-        all.iter().map(|list| Some(list.iter().any(|file| same_file(file) == own))).collect()
+        all.iter().map(|list| list.iter().any(|file| same_file(file) == own)).collect()
     });
     at_once.unwrap_or_else(|| {
         let own = bounded::look(config, same_file).unwrap_or_else(|| config.to_owned());
-        let is_own = |file: &PathBuf| Some(bounded::look(file, same_file)? == own);
-        lists.iter().map(|list| one_of(list.iter().map(is_own).collect())).collect()
+        let is_own =
+            |file: &PathBuf| bounded::look(file, same_file).is_some_and(|file| file == own);
+        lists.iter().map(|list| list.iter().any(is_own)).collect()
     })
-}
-
-/// Whether one is; none where that cannot be told.
-fn one_of(told: Vec<Option<bool>>) -> Option<bool> {
-    if told.contains(&Some(true)) {
-        return Some(true);
-    }
-    (!told.contains(&None)).then_some(false)
 }
 
 /// The path of a file without its symbolic links; as it stands where it cannot be followed.
@@ -346,16 +371,6 @@ mod tests {
         assert!(ProcFs.lives(&own) && ProcFs.acts(&own));
         let later = Process { started: own.started + 1, ..own };
         assert!(!ProcFs.lives(&later) && !ProcFs.acts(&later));
-    }
-
-    #[test]
-    fn one_that_cannot_be_told_leaves_all_in_doubt_but_for_one_that_is() {
-        let (yes, no) = (Some(true), Some(false));
-        let table =
-            [(vec![], no), (vec![no, no], no), (vec![no, None], None), (vec![None, yes], yes)];
-        for (told, expected) in table {
-            assert_eq!(one_of(told.clone()), expected, "{told:?}");
-        }
     }
 
     #[test]

@@ -113,13 +113,8 @@ impl Sight {
         let comes = self.restarters.first();
         let comes = comes
             .map(|xl| format!("{} (pid {}) still runs and may bring it back", xl.what, xl.pid));
-        corpse.or(kept).or(comes).or_else(|| self.writers.all().next().map(writes_on))
+        corpse.or(kept).or(comes).or_else(|| self.writers.obstacle(|_| true))
     }
-}
-
-/// What is said of a writer that is left of a node.
-fn writes_on(writer: &Process) -> String {
-    format!("its {} (pid {}) still runs", writer.what, writer.pid)
 }
 
 fn corpse(domid: u32) -> String {
@@ -153,9 +148,8 @@ impl Blind {
 impl Host<'_> {
     /// Which of a node's writers still runs, in a sentence, if one does.
     #[must_use]
-    pub fn living_writer(&self, writers: &[Process]) -> Option<String> {
-        let writer = writers.iter().find(|writer| self.processes.lives(writer));
-        writer.map(writes_on)
+    pub fn living_writer(&self, writers: &Writers) -> Option<String> {
+        writers.obstacle(|writer| self.processes.lives(writer))
     }
 
     /// Looks at the host once: a full listing, and the processes that may bring the node back.

@@ -7,7 +7,7 @@
 
 use crate::clock::{Clock, boot_id};
 use crate::lock::Lock;
-use crate::processes::Process;
+use crate::processes::{Process, Writers};
 use crate::whole_file;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -67,6 +67,9 @@ pub struct Fence {
     /// The processes that were seen to write for the node, as long as its death is not proven.
     #[serde(default)]
     pub writers: Vec<Process>,
+    /// Those of which nobody could tell whether they do, likewise.
+    #[serde(default)]
+    pub perhaps: Vec<Process>,
     /// The broker's process number.
     pub pid: i32,
     /// The broker's start, in the kernel's ticks.
@@ -140,6 +143,7 @@ impl Fence {
         let Some(last) = last else { return self };
         if self.phase != Phase::Fenced {
             self.writers.clone_from(&last.writers);
+            self.perhaps.clone_from(&last.perhaps);
         }
         self.before.clone_from(&last.before);
         if last.phase == Phase::Fenced {
@@ -196,8 +200,8 @@ impl State {
         })
     }
 
-    /// Remembers which processes write for the node, if its last fence is by this request: they have to be
-    /// waited for, whoever proves its death.
+    /// Remembers which processes write for the node, or may, if its last fence is by this request: they have
+    /// to be waited for, whoever proves its death.
     ///
     /// # Errors
     /// A sentence that names the file.
@@ -205,10 +209,13 @@ impl State {
         &self,
         node: &NodeName,
         request: RequestId,
-        writers: &[Process],
+        writers: &Writers,
         clock: &dyn Clock,
     ) -> Result<(), String> {
-        self.change_that_of(request, node, clock, |fence| fence.writers = writers.to_vec())
+        self.change_that_of(request, node, clock, |fence| {
+            fence.writers.clone_from(&writers.known);
+            fence.perhaps.clone_from(&writers.perhaps);
+        })
     }
 
     /// Remembers that the node runs again after its last fence, if that was by this request, and when

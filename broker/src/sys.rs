@@ -36,7 +36,7 @@ pub(crate) fn begin_afresh(command: &mut Command) -> &mut Command {
 }
 
 /// Gives this thread descriptors of its own, and of those that were there only the standard ones: while it
-/// hangs it keeps no lock and no connection of the process, which may be killed meanwhile. Before Linux
+/// hangs it keeps no lock of the process, which may be killed meanwhile. Before Linux
 /// 5.9 it cannot be had (close_range(2)).
 pub(crate) fn keep_no_descriptors() {
     let (first, last) = (3 as nix::libc::c_uint, nix::libc::c_uint::MAX);

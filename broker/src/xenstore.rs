@@ -5,10 +5,8 @@ use crate::command::{self, CommandError};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use xen_fence_protocol::XENSTORE;
 
-/// A look into xenstore ends after this; without it, doubt stays.
-const LIMIT: Duration = Duration::from_secs(5);
 /// A guest with two disks and a network card takes 5 KiB of it: this is enough for thousands.
 const MOST: usize = 16 << 20;
 /// Where xenstore tells of what dom0 serves.
@@ -88,7 +86,7 @@ pub fn list(path: &str) -> Result<String, XenstoreError> {
         .map(Path::new)
         .find(|path| path.is_file())
         .unwrap_or_else(|| Path::new("/usr/bin/xenstore-ls"));
-    let done = command::run_for(MOST, program, &["-f", path], LIMIT)?;
+    let done = command::run_for(MOST, program, &["-f", path], XENSTORE)?;
     if done.status.success() || is_of_nothing(&done.stderr, path) {
         return Ok(done.stdout);
     }

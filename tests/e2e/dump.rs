@@ -27,6 +27,20 @@ fn cores_of_several_nodes_leave_time_for_each_kill() {
     }
 }
 
+/// What the pause takes is not there for the core.
+#[test]
+fn a_slow_pause_leaves_time_for_each_kill() {
+    let dom0 = slow_cores();
+    for node in ["node2", "node3", "node4"] {
+        dom0.fault(&["fault", "slow-pause", "9000", &format!("alpha-{node}")]);
+    }
+    let asks = ["node2", "node3", "node4"]
+        .map(|node| dom0.in_node("alpha", "node1").spawn(&["xen-fence", "off", node]));
+    for off in asks {
+        let _ = off.wait().exits(0).saying("fenced (killed)");
+    }
+}
+
 #[test]
 fn a_core_leaves_time_to_who_was_late_to_ask() {
     let dom0 = slow_cores();

@@ -68,6 +68,34 @@ fn a_death_that_is_being_proven_is_waited_for() {
     assert!(!has(&dom0, 0x22, "intent"), "who joins kills nothing");
 }
 
+/// Whoever hears `fenced` may leave at once, and what ends its session must not end the power-on.
+#[test]
+fn who_joins_an_off_and_powers_on_has_left_its_session_before_it_answers() {
+    let dom0 = three_nodes();
+    let domid = dom0.domid("alpha", "node2").unwrap();
+    dom0.fault(&["hold-writes", &domid.to_string()]);
+    let mut first = Client::ready(&dom0, "node1", 0x23, "off node2");
+    first.say("go", "");
+    settle(|| dom0.domid("alpha", "node2").is_none());
+    let mut second = Client::of(&dom0, "node3", 0x24);
+    second.say("request", " reset node2");
+    let _ = next_broker(&dom0, &brokers(&dom0)[..1]);
+    dom0.fault(&["release-writes", &domid.to_string()]);
+    let _ = first.hears("fenced");
+    let _ = second.hears("ready");
+    second.say("go", "");
+    let joined = second.hears("fenced");
+    assert!(joined.ends_with("node2 joined"), "{joined}");
+    drop(second);
+    settle(|| brokers(&dom0).is_empty());
+    assert!(dom0.domid("alpha", "node2").is_some(), "nobody has started it");
+    let id = format!("{:032x}", 0x24);
+    let records = dom0.journal("alpha");
+    let outcome = records.iter().find(|it| it["event"] == "outcome" && it["request"] == id);
+    let steps = outcome.unwrap()["steps"].as_array().unwrap();
+    assert!(steps.iter().any(|step| step["step"] == "detached"), "{steps:#?}");
+}
+
 /// The lock is free while a corpse's proof is open: the cluster's next fence does not wait for it.
 #[test]
 fn another_node_is_fenced_beside_an_open_proof() {

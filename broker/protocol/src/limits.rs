@@ -47,6 +47,10 @@ pub const DESTROY: Duration = Duration::from_secs(55);
 pub const POWER_ON: Duration = Duration::from_secs(300);
 /// Asking systemd for a transient unit, before the broker starts the domain by itself.
 pub const SYSTEMD: Duration = Duration::from_secs(2);
+/// Asking systemd what has become of such a unit.
+pub const UNIT_SHOWN: Duration = Duration::from_secs(5);
+/// One look into xenstore; without it, doubt stays.
+pub const XENSTORE: Duration = Duration::from_secs(5);
 /// One fsync of the journal, and one message to syslog.
 pub const RECORD: Duration = Duration::from_secs(1);
 /// A journal's file longer than this is set aside, and a new one begun.

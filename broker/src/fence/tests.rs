@@ -207,9 +207,60 @@ fn whoever_fences_after_a_fence_that_failed_waits_for_the_same_writers() {
     world.writers.borrow_mut().push(process("tapdisk"));
     world.unseen.set(true);
     world.later(MS(8_000), |world| world.writers.borrow_mut().clear());
-    let (ended, took, _) = fence_after(&world, Scene::default(), vec![process("tapdisk")]);
+    let (ended, took, _) = fence_after(&world, Scene::default(), known("tapdisk"));
     assert_eq!(ended, Ok(How::Absent));
     assert!(took >= 8_000, "{took}");
+    // And for one of which nobody could tell, unless somebody can by now.
+    for (of_neighbour, least, most) in [(false, 8_000, 8_500), (true, 0, 100)] {
+        let world = World::with(vec![]);
+        let tapdisk = if of_neighbour { &world.neighbours } else { &world.writers };
+        tapdisk.borrow_mut().push(process("tapdisk"));
+        world.unseen.set(true);
+        world.later(MS(8_000), |world| world.writers.borrow_mut().clear());
+        let (ended, took, _) = fence_after(&world, Scene::default(), perhaps("tapdisk"));
+        assert_eq!(ended, Ok(How::Absent));
+        assert!((least..=most).contains(&took), "{took}");
+    }
+}
+
+fn known(what: &str) -> Writers {
+    Writers { known: vec![process(what)], ..Writers::default() }
+}
+
+fn perhaps(what: &str) -> Writers {
+    Writers { perhaps: vec![process(what)], ..Writers::default() }
+}
+
+/// While xenstore is silent any tapdisk may be the node's.
+#[test]
+fn one_that_turns_out_to_be_a_neighbours_is_waited_for_no_longer() {
+    let world = World::running().on_destroy(|world, domid| {
+        world.remove(domid);
+        world.later(MS(1_000), |world| {
+            let tapdisk = world.writers.take();
+            *world.neighbours.borrow_mut() = tapdisk;
+        });
+        Ok(())
+    });
+    world.writers.borrow_mut().push(process("tapdisk"));
+    world.doubted.set(true);
+    let (ended, took, _) = fence(&world);
+    assert_eq!(ended, Ok(How::Killed));
+    assert!((1_000..1_500).contains(&took), "{took}");
+    // What nobody names any more may be what was attached to the node.
+    let world = World::running().on_destroy(|world, domid| {
+        world.remove(domid);
+        world.later(MS(1_000), |world| world.unseen.set(true));
+        world.later(MS(5_000), |world| world.writers.borrow_mut().clear());
+        Ok(())
+    });
+    world.writers.borrow_mut().push(process("tapdisk"));
+    world.doubted.set(true);
+    let (ended, took, scene) = fence(&world);
+    assert_eq!(ended, Ok(How::Killed));
+    assert!(took >= 5_000, "{took}");
+    let doubt = "tapdisk (pid 4242) still runs, and nobody can tell that it is not its own";
+    assert_eq!(scene.words, [doubt]);
 }
 
 /// Its disks are known as long as its domain is there.
@@ -251,15 +302,14 @@ fn who_writes_is_told_once() {
     });
     world.writers.borrow_mut().push(process("tapdisk"));
     let scene = fence(&world).2;
-    assert_eq!(scene.writes, [[process("tapdisk")]]);
+    assert_eq!(scene.writes, [known("tapdisk")]);
     assert!(fence(&World::running()).2.writes.is_empty());
-    // One that may be a neighbour's is waited for, and not held against the next fence.
     let world = World::running();
     world.writers.borrow_mut().push(process("tapdisk"));
     world.doubted.set(true);
     world.later(MS(3_000), |world| world.writers.borrow_mut().clear());
     let (ended, took, scene) = fence(&world);
-    assert_eq!((ended, scene.writes), (Ok(How::Killed), vec![]));
+    assert_eq!((ended, scene.writes), (Ok(How::Killed), vec![perhaps("tapdisk")]));
     assert!(took >= 3_000 - 50, "{took}");
 }
 
@@ -344,7 +394,7 @@ fn a_stranger_with_the_nodes_uuid_ends_the_proof() {
     });
     let host = Host { toolstack: &world, processes: &world, clock: &world };
     let sight = host.look(&node()).unwrap();
-    let ended = host.fence(&grant(), &node(), sight, Vec::new(), &mut Scene::default());
+    let ended = host.fence(&grant(), &node(), sight, Writers::default(), &mut Scene::default());
     let not = ended.unwrap_err();
     assert_eq!(not.failure, Failure::Ambiguous);
     for said in [not.told, not.recorded] {

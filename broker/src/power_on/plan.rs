@@ -278,13 +278,15 @@ impl Planned {
         Token::read(&self.token).begun_ms
     }
 
-    /// Tells whoever would call it off what to kill.
+    /// Tells whoever would call it off what to kill. A unit that systemd was asked for stays: a systemd that
+    /// fell silent may have the request still.
     pub(super) fn is_carried_out_by(
         &self,
         unit: Option<String>,
         leader: Option<(i32, u64)>,
     ) -> std::io::Result<()> {
-        Token { unit, leader, ..Token::read(&self.token) }.write(&self.token)
+        let before = Token::read(&self.token);
+        Token { unit: unit.or(before.unit.clone()), leader, ..before }.write(&self.token)
     }
 
     /// Passes the gate: until the guard goes, nobody calls anything off.

@@ -7,7 +7,7 @@ use super::{Creating, ENVIRONMENT, PowerOn, Starter, group};
 use crate::command;
 use std::path::Path;
 use std::time::Duration;
-use xen_fence_protocol::SYSTEMD;
+use xen_fence_protocol::{SYSTEMD, UNIT_SHOWN};
 
 const RUN: &str = "/usr/bin/systemd-run";
 const CONTROL: &str = "/usr/bin/systemctl";
@@ -104,7 +104,7 @@ pub(super) fn goes_on(unit: &str) -> bool {
 /// What `systemctl show` says of a unit, if systemd answers.
 fn show(unit: &str) -> Option<String> {
     let args = ["show", "--property=LoadState,ActiveState,Job", unit];
-    let done = command::run(Path::new(CONTROL), &args, Duration::from_secs(5)).ok()?;
+    let done = command::run(Path::new(CONTROL), &args, UNIT_SHOWN).ok()?;
     Some(done.stdout).filter(|shown| shown.contains("ActiveState="))
 }
 

@@ -185,7 +185,7 @@ fn an_xl_that_keeps_the_nodes_log_open_is_its_monitor() {
         assert_eq!(process.restarts(&node), expected && is_root(), "{}", log.display());
         // Where nobody can tell which files its arguments name, its log still says whose monitor it is.
         let entry = Entry::of_pid(process.pid()).unwrap();
-        assert_eq!(entry.may_restart(&node, None), expected, "{}", log.display());
+        assert_eq!(entry.may_restart(&node, false), expected, "{}", log.display());
         // Rotated away under it.
         fs::remove_file(&log).unwrap();
         assert_eq!(process.restarts(&node), expected && is_root(), "{} deleted", log.display());

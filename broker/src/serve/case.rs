@@ -10,7 +10,7 @@ use crate::identity::{Identity, Unproven};
 use crate::journal::Event;
 use crate::names::{Caller, ClusterName};
 use crate::power_on::Starts;
-use crate::processes::{ProcFs, Process};
+use crate::processes::{ProcFs, Writers};
 use crate::recorder::Recorder;
 use crate::session::Session;
 use crate::settings::{Dump, Settings, SettingsError};
@@ -202,15 +202,23 @@ impl<'a> Work<'a> {
         self.starts().has_plan_for(node, self.host.processes)
     }
 
-    /// The processes that an earlier fence of the node has seen write for it, and not end.
-    pub(super) fn writers_of_before(&self, node: &Node) -> Vec<Process> {
+    /// The processes that an earlier fence of the node has seen write for it, or that may, and not end.
+    pub(super) fn writers_of_before(&self, node: &Node) -> Writers {
         let before = self.state().recall();
-        before.fence_of(node.name()).map_or_else(Vec::new, |last| last.writers.clone())
+        before.fence_of(node.name()).map_or_else(Writers::default, |last| Writers {
+            known: last.writers.clone(),
+            perhaps: last.perhaps.clone(),
+            neighbours: Vec::new(),
+        })
     }
 
     /// What stands against taking the node for off, besides a domain that lives.
     pub(super) fn obstacle(&self, node: &Node, sight: &Sight) -> Option<String> {
-        let writes = || self.host.living_writer(&self.writers_of_before(node));
+        let writes = || {
+            let mut writers = self.writers_of_before(node);
+            writers.learn(&sight.writers);
+            self.host.living_writer(&writers)
+        };
         sight.obstacle().or_else(writes)
     }
 

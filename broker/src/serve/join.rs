@@ -103,9 +103,6 @@ pub(super) fn answer(
     let text = format!("{} was fenced by request {}", node.name(), earlier.request);
     case.record(Event::Outcome, Severe::Notice, "fenced joined", &text);
     case.session.say(Body::Fenced { node: node.name().clone(), how: How::Joined });
-    if planned.is_some() {
-        kill::leave_session(case);
-    }
     let agreed = second_look(case, work, node, then, planned.is_some());
     match planned {
         Some(planned) if agreed => {

@@ -55,6 +55,8 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let said =
         format!("ready was said: it is {power}, asker {asker}, hold {hold}; go came in time");
     case.recorder.passed("go", &said);
+    // From here on nothing stops it short.
+    leave_session(case);
     // An agent of several dom0s tells the others when the first has said this.
     case.note(Note::Going, "go was heard in time");
 
@@ -69,8 +71,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
         return join::answer(case, work, node, &earlier, (powers_on, restraint, then), lock);
     }
 
-    // Step 6: from here on nothing stops it short.
-    leave_session(case);
+    // Step 6: written, and then done.
     // The proof of a node that is off touches nothing, and who asks for it over and over fills no disk.
     let touches = |sight: &Sight| sight.lives() || !sight.restarters.is_empty();
     let starts = powers_on && then == Then::Start || work.starts().has_any_for(node);
@@ -295,6 +296,7 @@ fn remember(
         before: Vec::new(),
         answered: if phase == Phase::Fenced { vec![work.caller()] } else { Vec::new() },
         writers: Vec::new(),
+        perhaps: Vec::new(),
         pid,
         started: start_of(pid).unwrap_or(0),
     };

@@ -10,7 +10,7 @@ use crate::fence::Witness;
 use crate::journal::Event;
 use crate::lock::Lock;
 use crate::names::Caller;
-use crate::processes::{Process, connection_accepted};
+use crate::processes::{Writers, connection_accepted};
 use crate::session::Heard;
 use crate::sight::Sight;
 use crate::standoff::Then;
@@ -140,7 +140,7 @@ impl Witness for Scene<'_, '_, '_> {
         Ok(())
     }
 
-    fn writes(&mut self, writers: &[Process]) {
+    fn writes(&mut self, writers: &Writers) {
         let (state, clock) = (self.work.state(), self.work.host.clock);
         let lost = self
             .work

@@ -17,6 +17,7 @@ pub(crate) fn fence(request: &str) -> Fence {
         before: Vec::new(),
         answered: Vec::new(),
         writers: Vec::new(),
+        perhaps: Vec::new(),
         pid: 1,
         started: 2,
     }
@@ -111,21 +112,24 @@ fn writers_are_remembered_until_a_death_is_proven() {
     let node = NodeName::parse("node2").unwrap();
     let id = RequestId::from_bits;
     let of = |bits, phase| Fence { phase, ..fence(&id(bits).to_string()) };
-    let writers = || state.recall().fence_of(&node).unwrap().writers.clone();
+    let writers = || {
+        let last = state.recall().fence_of(&node).cloned().unwrap();
+        Writers { known: last.writers, perhaps: last.perhaps, neighbours: Vec::new() }
+    };
     let remember = |fence| state.remember(&node, fence, &BootClock).unwrap();
     remember(of(1, Phase::Killing));
-    let tapdisk = Process { pid: 7, started: 8, what: "tapdisk".to_owned() };
-    let told = std::slice::from_ref(&tapdisk);
-    state.has_writers(&node, id(2), told, &BootClock).unwrap();
-    assert!(writers().is_empty(), "of another request");
-    state.has_writers(&node, id(1), told, &BootClock).unwrap();
+    let tapdisk = |pid| vec![Process { pid, started: 8, what: "tapdisk".to_owned() }];
+    let told = Writers { known: tapdisk(7), perhaps: tapdisk(8), neighbours: Vec::new() };
+    state.has_writers(&node, id(2), &told, &BootClock).unwrap();
+    assert_eq!(writers(), Writers::default(), "of another request");
+    state.has_writers(&node, id(1), &told, &BootClock).unwrap();
     for (bits, phase) in [(1, Phase::Failed), (2, Phase::Killing), (2, Phase::Failed)] {
         remember(of(bits, phase));
         assert_eq!(writers(), told, "{bits} {phase:?}");
     }
     remember(of(3, Phase::Killing));
     remember(of(3, Phase::Fenced));
-    assert!(writers().is_empty());
+    assert_eq!(writers(), Writers::default());
 }
 
 /// A package can be changed for a newer one, or an older, while a broker works.

@@ -62,8 +62,8 @@ pub trait Toolstack {
     /// Stops the domain's processors, until it is unpaused or dies.
     ///
     /// # Errors
-    /// What the toolstack said, or that it did not answer.
-    fn pause(&self, domid: u32) -> Result<(), ToolstackError>;
+    /// What the toolstack said, or that it did not answer within `limit`.
+    fn pause(&self, domid: u32, limit: Duration) -> Result<(), ToolstackError>;
 
     /// The command that writes a domain's core to a file: program and arguments.
     fn dump_command(&self, domid: u32, file: &Path) -> Vec<String>;
@@ -98,9 +98,9 @@ impl Program {
         self.run(&["destroy", &domid.to_string()], DESTROY).map(drop)
     }
 
-    fn pause(&self, domid: u32) -> Result<(), ToolstackError> {
+    fn pause(&self, domid: u32, limit: Duration) -> Result<(), ToolstackError> {
         let args = ["pause", &domid.to_string()];
-        let done = self.run(&args, LISTING)?;
+        let done = self.run(&args, limit)?;
         // xl returns 0 whether or not libxl could (main_pause in xl_vmcontrol.c), and then says so.
         if done.stderr.trim().is_empty() {
             return Ok(());

@@ -2,6 +2,7 @@
 
 use super::{Listing, Program, Toolstack, ToolstackError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// `xl`, by the path of the real program.
 #[derive(Clone, Debug)]
@@ -49,8 +50,8 @@ impl Toolstack for Xl {
         self.program.destroy(domid)
     }
 
-    fn pause(&self, domid: u32) -> Result<(), ToolstackError> {
-        self.program.pause(domid)
+    fn pause(&self, domid: u32, limit: Duration) -> Result<(), ToolstackError> {
+        self.program.pause(domid, limit)
     }
 
     fn dump_command(&self, domid: u32, file: &Path) -> Vec<String> {

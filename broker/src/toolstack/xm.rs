@@ -7,6 +7,7 @@
 use super::{Listing, ListingError, Program, Row, RowState, Toolstack, ToolstackError};
 use crate::names::Uuid;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// `xm`, by the path of the program.
 #[derive(Clone, Debug)]
@@ -35,8 +36,8 @@ impl Toolstack for Xm {
         self.program.destroy(domid)
     }
 
-    fn pause(&self, domid: u32) -> Result<(), ToolstackError> {
-        self.program.pause(domid)
+    fn pause(&self, domid: u32, limit: Duration) -> Result<(), ToolstackError> {
+        self.program.pause(domid, limit)
     }
 
     fn dump_command(&self, domid: u32, file: &Path) -> Vec<String> {

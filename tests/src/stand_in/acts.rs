@@ -33,6 +33,10 @@ pub fn destroy_command(id: u32, force: bool) -> Result<i32, String> {
 
 /// `xl pause` and `xl unpause`; that libxl failed is said, not returned, as in xl.
 pub fn pause(id: u32, stop: bool) -> Result<(), String> {
+    if stop {
+        let name = State::look()?.get(id).and_then(|record| record.name);
+        thread::sleep(faults::delay("slow-pause", name.as_deref()).unwrap_or_default());
+    }
     let state = State::change()?;
     let Some(mut record) = state.get(id).filter(|record| !record.dying) else {
         err(&format!("libxl: error: libxl_domain.c: Domain {id}:Failed to pause domain: -6\n"));

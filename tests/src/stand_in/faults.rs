@@ -19,6 +19,7 @@ pub const TABLE: &[(&str, &str, &str)] = &[
     ("outlive-writes", "", "qemu or tapdisk outlives destroy, a write queued; the row goes"),
     ("corpse", "", "the row stays as (null) --p--d after destroy, with nothing in flight (T82)"),
     ("slow-destroy", "MS", "destroy takes that long, stage by stage (T77)"),
+    ("slow-pause", "MS", "pause takes that long"),
     ("slow-dump", "MS", "dump-core takes that long"),
     ("destroy-hangs", "", "destroy hangs before it does anything"),
     ("destroy-fails-before-pause", "", "PCI removal fails: exit 1, the domain lives on"),

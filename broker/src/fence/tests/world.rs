@@ -24,6 +24,8 @@ pub(super) struct World {
     pub(super) rows: RefCell<Vec<Row>>,
     pub(super) restarters: RefCell<Vec<Process>>,
     pub(super) writers: RefCell<Vec<Process>>,
+    /// Those that are seen to be a neighbour's.
+    pub(super) neighbours: RefCell<Vec<Process>>,
     /// What is going to happen, and when.
     pub(super) future: RefCell<Vec<(Duration, Deed)>>,
     /// What a destroy of a domid does, and what the toolstack says of it.
@@ -46,6 +48,7 @@ impl World {
             rows: RefCell::new(rows),
             restarters: RefCell::default(),
             writers: RefCell::default(),
+            neighbours: RefCell::default(),
             future: RefCell::default(),
             on_destroy: RefCell::new(Box::new(|world, domid| {
                 world.remove(domid);
@@ -135,7 +138,7 @@ impl Toolstack for World {
         self.on_destroy.borrow()(self, domid)
     }
 
-    fn pause(&self, _domid: u32) -> Result<(), ToolstackError> {
+    fn pause(&self, _domid: u32, _limit: Duration) -> Result<(), ToolstackError> {
         Ok(())
     }
 
@@ -159,11 +162,9 @@ impl Processes for World {
 
     fn writers(&self, _node: &Node, _domids: &[u32], _living: &[u32]) -> std::io::Result<Writers> {
         let seen = if self.unseen.get() { Vec::new() } else { self.writers.borrow().clone() };
-        Ok(if self.doubted.get() {
-            Writers { known: Vec::new(), perhaps: seen }
-        } else {
-            Writers { known: seen, perhaps: Vec::new() }
-        })
+        let (known, perhaps) =
+            if self.doubted.get() { (Vec::new(), seen) } else { (seen, Vec::new()) };
+        Ok(Writers { known, perhaps, neighbours: self.neighbours.borrow().clone() })
     }
 
     fn destroyer(&self, _domids: &[u32]) -> std::io::Result<Option<Process>> {
@@ -171,7 +172,7 @@ impl Processes for World {
     }
 
     fn lives(&self, process: &Process) -> bool {
-        self.writers.borrow().contains(process)
+        self.writers.borrow().contains(process) || self.neighbours.borrow().contains(process)
     }
 
     fn acts(&self, _broker: &Process) -> bool {
@@ -209,7 +210,7 @@ pub(super) struct Scene {
     /// Why none may be but the first.
     pub(super) forbids: Option<&'static str>,
     /// Who was said to write for the node, each time that was said.
-    pub(super) writes: Vec<Vec<Process>>,
+    pub(super) writes: Vec<Writers>,
     pub(super) words: Vec<String>,
     pub(super) steps: Vec<(&'static str, String)>,
 }
@@ -222,8 +223,8 @@ impl Witness for Scene {
         self.asked += 1;
         self.forbids.filter(|_| self.asked > 1).map_or(Ok(()), |why| Err(why.to_owned()))
     }
-    fn writes(&mut self, writers: &[Process]) {
-        self.writes.push(writers.to_vec());
+    fn writes(&mut self, writers: &Writers) {
+        self.writes.push(writers.clone());
     }
     fn passed(&mut self, step: &'static str, evidence: &str) {
         self.steps.push((step, evidence.to_owned()));
@@ -256,14 +257,14 @@ pub(super) fn fence(world: &World) -> (Result<How, NotFenced>, u64, Scene) {
 
 /// The same before this witness.
 pub(super) fn fence_before(world: &World, scene: Scene) -> (Result<How, NotFenced>, u64, Scene) {
-    fence_after(world, scene, Vec::new())
+    fence_after(world, scene, Writers::default())
 }
 
 /// The same after a fence that has failed, and had seen these writers.
 pub(super) fn fence_after(
     world: &World,
     mut scene: Scene,
-    writers: Vec<Process>,
+    writers: Writers,
 ) -> (Result<How, NotFenced>, u64, Scene) {
     let host = Host { toolstack: world, processes: world, clock: world };
     let begun = world.now.get();

@@ -164,6 +164,20 @@ fn what_a_killed_broker_has_asked_systemd_for_may_be_yet_to_begin() {
     }
 }
 
+/// Systemd was asked first, fell silent, and may still begin it when the broker has done so itself.
+#[test]
+fn a_unit_that_was_asked_for_stays_known_beside_a_create_without_it() {
+    let (_dir, starts) = starts();
+    let planned = starts.plan(&node(), id(1)).unwrap();
+    planned.begins(&BootClock);
+    planned.is_carried_out_by(Some("xen-fence-no-such.service".to_owned()), None).unwrap();
+    planned.is_carried_out_by(None, Some((i32::MAX, 1))).unwrap();
+    assert!(!has_orphan(&starts).unwrap(), "its broker is there");
+    let gone = Token { broker: (i32::MAX, 1), ..Token::read(&planned.token) };
+    gone.write(&planned.token).unwrap();
+    assert!(has_orphan(&starts).unwrap());
+}
+
 /// Its broker waits on for a systemd that tells nothing, beside a node that may run.
 #[test]
 fn a_unit_of_which_systemd_tells_nothing_goes_on_for_ten_seconds() {

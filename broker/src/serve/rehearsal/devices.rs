@@ -45,7 +45,7 @@ pub(super) fn beyond_the_proof(places: &Places, node: &Node, domids: &[u32]) -> 
     } else {
         let text = format!("which devices it has cannot be told: {}", unread.join("; "));
         let mend = match domids {
-            [domid, ..] => format!("xenstore-ls /local/domain/{domid}/device has to answer"),
+            [domid, ..] => format!("xenstore-ls /libxl/{domid}/device has to answer"),
             [] => format!(
                 "`config` of {} in {} has to be readable",
                 node.name(),
