@@ -55,7 +55,9 @@ impl Writers {
         let known = known.map(|it| format!("its {} (pid {}) still runs", it.what, it.pid));
         known.or_else(|| {
             let Process { what, pid, .. } = perhaps()?;
-            Some(format!("{what} (pid {pid}) still runs, and nobody can tell that it is not its own"))
+            Some(format!(
+                "{what} (pid {pid}) still runs, and nobody can tell that it is not its own"
+            ))
         })
     }
 

@@ -244,22 +244,52 @@ fn no_power_on_beside_a_disk_server() {
     }
 }
 
+const XENSTORE_LS: &str = "/usr/bin/xenstore-ls";
+
+fn xenstore_falls_silent(dom0: &Dom0) {
+    let _ = dom0.on(&["mv", XENSTORE_LS, "/srv/xenstore-ls"]).exits(0);
+    dom0.write(XENSTORE_LS, "#!/bin/sh\nexit 1\n", 0o755);
+}
+
+fn xenstore_speaks(dom0: &Dom0) {
+    let _ = dom0.on(&["mv", "/srv/xenstore-ls", XENSTORE_LS]).exits(0);
+}
+
 /// Which tapdisk was the node's, nobody tells any more: its configuration names another disk, and its domain
-/// is gone. The broker that has seen it run is killed; the next one waits for it all the same.
+/// is gone. The broker that has seen it run is killed; the next one waits for it all the same, even if nobody
+/// could tell whose it was.
 #[test]
 fn a_disk_server_that_only_a_killed_broker_has_seen() {
     let dom0 = two_clusters().disk_through("tap", "alpha", "node2").raise().unwrap();
     let config = dom0.node("alpha", "node2").config();
     let _ = dom0.sh("cp -r /srv/disks /srv/others").exits(0);
     dom0.write(&config, dom0.file(&config).replace("/srv/disks/", "/srv/others/"), 0o644);
-    dom0.fault(&["fault", "outlive-writes", "alpha-node2"]);
-    let mut asker = start(&dom0, &["off", "node2"]);
-    settle(|| !row_stands(&dom0));
-    let state = "/run/xen-fence/alpha.state";
-    assert!(dom0.file(state).contains("tapdisk"), "{}", dom0.file(state));
-    let _ = dom0.on(&["pkill", "-KILL", "-x", BROKER]).exits(0);
-    std::thread::sleep(Duration::from_secs(3));
-    assert!(asker.is_running(), "a tapdisk lives, and fenced was said\n{}", asker.wait());
+    let kept_by_the_next = |silent: bool| {
+        dom0.fault(&["fault", "outlive-writes", "alpha-node2"]);
+        if silent {
+            xenstore_falls_silent(&dom0);
+        }
+        let mut asker = start(&dom0, &["off", "node2"]);
+        settle(|| !row_stands(&dom0));
+        let state = "/run/xen-fence/alpha.state";
+        assert!(dom0.file(state).contains("tapdisk"), "{}", dom0.file(state));
+        let _ = dom0.on(&["pkill", "-KILL", "-x", BROKER]).exits(0);
+        if silent {
+            xenstore_speaks(&dom0);
+        }
+        std::thread::sleep(Duration::from_secs(3));
+        assert!(asker.is_running(), "a tapdisk lives, and fenced was said\n{}", asker.wait());
+        asker
+    };
+    let asker = kept_by_the_next(true);
+    let _ = ask(&dom0, "alpha", "node1", &["status", "node2"]).exits(1).saying("tapdisk");
+    dom0.fault(&["release-writes", "alpha-node2"]);
+    let _ = asker.wait().exits(0);
+    dom0.fault(&["clear"]);
+    dom0.write(&config, dom0.file(&config).replace("/srv/others/", "/srv/disks/"), 0o644);
+    let _ = ask(&dom0, "alpha", "node1", &["on", "node2"]).exits(0);
+    dom0.write(&config, dom0.file(&config).replace("/srv/disks/", "/srv/others/"), 0o644);
+    let asker = kept_by_the_next(false);
     let _ = ask(&dom0, "alpha", "node1", &["status", "node2"]).exits(1).saying("tapdisk");
     dom0.fault(&["release-writes", "alpha-node2"]);
     let _ = asker.wait().exits(0);
@@ -272,16 +302,19 @@ fn a_disk_server_that_only_a_killed_broker_has_seen() {
 fn a_neighbours_tapdisk_is_not_waited_for_when_it_is_known_as_that() {
     let tap = two_clusters().disk_through("tap", "alpha", "node2");
     let dom0 = tap.disk_through("tap", "beta", "db1").raise().unwrap();
-    let program = "/usr/bin/xenstore-ls";
-    let _ = dom0.on(&["mv", program, "/srv/xenstore-ls"]).exits(0);
-    dom0.write(program, "#!/bin/sh\nexit 1\n", 0o755);
-    let mut asker = start(&dom0, &["off", "node2"]);
-    settle(|| !row_stands(&dom0));
-    std::thread::sleep(Duration::from_secs(2));
-    assert!(asker.is_running(), "nobody can tell whose tapdisk there is\n{}", asker.wait());
-    let _ = dom0.on(&["pkill", "-KILL", "-x", BROKER]).exits(0);
-    let _ = dom0.on(&["mv", "/srv/xenstore-ls", program]).exits(0);
-    let _ = asker.wait().exits(0);
+    for killed in [true, false] {
+        xenstore_falls_silent(&dom0);
+        let mut asker = start(&dom0, &["off", "node2"]);
+        settle(|| !row_stands(&dom0));
+        std::thread::sleep(Duration::from_secs(2));
+        assert!(asker.is_running(), "nobody can tell whose tapdisk there is\n{}", asker.wait());
+        if killed {
+            let _ = dom0.on(&["pkill", "-KILL", "-x", BROKER]).exits(0);
+        }
+        xenstore_speaks(&dom0);
+        let _ = asker.wait().exits(0);
+        let _ = ask(&dom0, "alpha", "node1", &["on", "node2"]).exits(0);
+    }
     counts(&dom0, "beta", "db1");
 }
 

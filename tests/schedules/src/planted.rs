@@ -177,6 +177,12 @@ pub const BUGS: &[Bug] = &[
         instead_of: "let too_old = self.case.asked_at.after(AGENT_DEADLINE);",
         stands: "let too_old = if PLANTED { clock.now() } else { self.case.asked_at }.after(AGENT_DEADLINE);",
     },
+    Bug {
+        name: "whoever still has the lock looks for no hold that was set since",
+        file: "serve/scene.rs",
+        instead_of: "if self.lock.is_none() {\n            // Most",
+        stands: "if PLANTED && self.lock.is_some() && clock.now() < too_old { return Ok(()); }\n        if self.lock.is_none() {\n            // Most",
+    },
 ];
 
 /// The variable that says whose turn it is, to the copy.

@@ -37,8 +37,10 @@ impl World {
         let held =
             self.truth.holds.iter().find(|held| (held.host, Some(held.node)) == (host, target));
         let go = self.brokers[broker].go.map_or(0, |(at, _)| at);
-        // Who has let go of the lock, and kills what came since, looks for holds again.
-        let since = go.max(self.brokers[broker].locked);
+        // Who kills what came since it has let go of the lock looks for holds again, and so does whoever
+        // kills once more.
+        let just_now = self.now.saturating_sub(AT_ONCE + self.brokers[broker].held_up);
+        let since = go.max(self.brokers[broker].locked).max(if begins { 0 } else { just_now });
         if held.is_some_and(|held| !held.kills && held.at < since) && !self.holds_may_lack(host) {
             self.breaks("a hold binds", &format!("{name} kills what is held"));
         }
