@@ -274,6 +274,7 @@ fn fence(record: &Record) -> Option<Fence> {
         before: Vec::new(),
         answered: vec![caller(record.id)],
         writers: Vec::new(),
+        perhaps: Vec::new(),
         pid: 1,
         started: 1,
     })
