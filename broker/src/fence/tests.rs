@@ -231,6 +231,21 @@ fn perhaps(what: &str) -> Writers {
     Writers { perhaps: vec![process(what)], ..Writers::default() }
 }
 
+/// Of a node that is off each look tells anew who may write for it: it had none when somebody could tell.
+#[test]
+fn one_in_doubt_beside_a_node_that_is_off_is_waited_for_while_it_is() {
+    let world = World::with(vec![]);
+    world.writers.borrow_mut().push(process("tapdisk"));
+    world.doubted.set(true);
+    world.later(MS(1_000), |world| {
+        let tapdisk = world.writers.take();
+        *world.strangers.borrow_mut() = tapdisk;
+    });
+    let (ended, took, scene) = fence(&world);
+    assert_eq!((ended, scene.writes), (Ok(How::Absent), vec![]));
+    assert!((1_000..1_500).contains(&took), "{took}");
+}
+
 /// While xenstore is silent any tapdisk may be the node's.
 #[test]
 fn one_that_turns_out_to_be_a_neighbours_is_waited_for_no_longer() {

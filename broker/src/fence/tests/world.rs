@@ -26,6 +26,8 @@ pub(super) struct World {
     pub(super) writers: RefCell<Vec<Process>>,
     /// Those that are seen to be a neighbour's.
     pub(super) neighbours: RefCell<Vec<Process>>,
+    /// Those that are seen to be nobody's.
+    pub(super) strangers: RefCell<Vec<Process>>,
     /// What is going to happen, and when.
     pub(super) future: RefCell<Vec<(Duration, Deed)>>,
     /// What a destroy of a domid does, and what the toolstack says of it.
@@ -49,6 +51,7 @@ impl World {
             restarters: RefCell::default(),
             writers: RefCell::default(),
             neighbours: RefCell::default(),
+            strangers: RefCell::default(),
             future: RefCell::default(),
             on_destroy: RefCell::new(Box::new(|world, domid| {
                 world.remove(domid);
@@ -172,7 +175,8 @@ impl Processes for World {
     }
 
     fn lives(&self, process: &Process) -> bool {
-        self.writers.borrow().contains(process) || self.neighbours.borrow().contains(process)
+        let all = [&self.writers, &self.neighbours, &self.strangers];
+        all.iter().any(|some| some.borrow().contains(process))
     }
 
     fn acts(&self, _broker: &Process) -> bool {
