@@ -82,7 +82,7 @@ fn look_at(scene: &Scene) -> Vec<Finding> {
     let included = sshd::sources();
     let all = move || {
         let mut findings = survey(&trusted, &included, &private);
-        // A configuration itself is looked at with its domain, by whatever name the policy has for its directory.
+        // A configuration itself is looked at with its domain; the way to it can have links.
         let place = |config: &PathBuf| {
             let (dir, file) = (config.parent()?, config.file_name()?);
             Some(fs::canonicalize(dir).ok()?.join(file).display().to_string())

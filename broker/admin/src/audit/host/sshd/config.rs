@@ -50,18 +50,13 @@ fn collect(
         let Some((keyword, value)) = read(line) else { continue };
         if keyword != "include" {
             let number = index.saturating_add(1);
-            if keyword == "match" {
+            let is_match = keyword == "match";
+            if is_match {
                 blocks.truncate(outer.len());
             }
-            let begun = (keyword == "match").then(|| value.clone());
-            let blocks_of_line = blocks.clone();
-            out.push(Line {
-                file: file.to_owned(),
-                number,
-                keyword,
-                value,
-                blocks: blocks_of_line,
-            });
+            let begun = is_match.then(|| value.clone());
+            let file = file.to_owned();
+            out.push(Line { file, number, keyword, value, blocks: blocks.clone() });
             blocks.extend(begun);
             continue;
         }
@@ -79,7 +74,7 @@ fn collect(
 const TO_THE_END: [&str; 4] =
     ["forcecommand", "authorizedkeyscommand", "authorizedprincipalscommand", "subsystem"];
 
-/// Keyword and value: separated by spaces or one `=`, the value perhaps quoted, and perhaps a comment after it.
+/// Keyword and value: separated by spaces or one `=`, the value perhaps quoted. A comment may follow.
 fn read(line: &str) -> Option<(String, String)> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {

@@ -8,7 +8,7 @@ use super::{MATCH_FILE, Way};
 use crate::acl::accounts::GROUP;
 use std::path::Path;
 
-/// The command that gives a setting its value: in the place of the line at fault, or where it comes before that.
+/// The command that gives a setting its value: in the place of the line at fault, or where it comes first.
 pub(super) fn give(way: Way, at_fault: Option<&Line>, wanted: &str, lines: &[Line]) -> String {
     match at_fault.filter(|line| !yields(way, line, lines)) {
         Some(line) => set(line, wanted),
@@ -16,7 +16,8 @@ pub(super) fn give(way: Way, at_fault: Option<&Line>, wanted: &str, lines: &[Lin
     }
 }
 
-/// Whether a line for others as well yields to one in our block: sshd reads that before it, or it is in no block.
+/// Whether a line for others as well yields to one in our block: sshd takes what is in blocks first, and of
+/// those the first.
 fn yields(way: Way, line: &Line, lines: &[Line]) -> bool {
     let at = |is_it: &dyn Fn(&Line) -> bool| lines.iter().position(is_it);
     let block = at(&is_block);
@@ -46,12 +47,10 @@ fn add(way: Way, wanted: &str, lines: &[Line]) -> String {
     if way == Way::Dedicated {
         return add_for_all(way, wanted, lines);
     }
-    let block: Vec<&String> = lines.iter().filter(|it| is_block(it)).map(|it| &it.value).collect();
+    let ours = format!("Group {GROUP}");
     let is_in = |line: &&Line| {
-        is_block(line)
-            || line.file == Path::new(MATCH_FILE)
-                && line.keyword != "match"
-                && line.blocks.last().is_some_and(|it| block.contains(&it))
+        let is_inside = line.keyword != "match" && line.blocks.last() == Some(&ours);
+        is_block(line) || line.file == Path::new(MATCH_FILE) && is_inside
     };
     match lines.iter().rfind(is_in) {
         Some(last) => sed("-i", &format!("{}a {wanted}", last.number), &last.file),
