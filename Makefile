@@ -84,6 +84,11 @@ install-sshd-dedicated:
 	$(FILE) -m 0644 broker/host/logrotate $(DESTDIR)/etc/logrotate.d/xen-fence
 	$(FILE) -m 0644 broker/host/ssh_keep_directory.conf \
 		$(DESTDIR)/etc/systemd/system/ssh.service.d/xen-fence.conf
+	@if test -z "$(DESTDIR)" && test -d /run/systemd/system && \
+		systemctl is-active --quiet xen-fence-sshd; then \
+		echo "xen-fence-sshd runs with its units of before; no fence notices when you run:"; \
+		echo "systemctl daemon-reload && systemctl restart xen-fence-sshd"; \
+	fi
 
 install-sshd-match:
 	test -d $(DESTDIR)/etc/ssh/sshd_config.d || $(DIR) -m 0755 $(DESTDIR)/etc/ssh/sshd_config.d

@@ -78,6 +78,26 @@ fn the_log_has_a_size() {
     let _ = level.saying("loglevel INFO");
 }
 
+/// systemd goes on with the units that it has read.
+#[test]
+fn an_update_says_what_systemd_has_to_be_told() {
+    if !Path::new("/lib/systemd/systemd").exists() {
+        let why = "there is no systemd here (package systemd)";
+        return skipped("an_update_says_what_systemd_has_to_be_told", why);
+    }
+    let dom0 = two_clusters().systemd().raise().unwrap();
+    let timer = "xen-fence-log.timer";
+    let _ = dom0.on(&["systemctl", "stop", timer]).exits(0);
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let made = dom0.on(&["make", "--silent", "-C", source, "install-sshd-dedicated"]).exits(0);
+    let told = made.stdout.lines().find(|line| line.starts_with("systemctl"));
+    let _ = dom0.sh(told.unwrap_or_else(|| panic!("{made}"))).exits(0);
+    let _ = dom0.on(&["systemctl", "is-active", timer]).exits(0);
+    let _ = dom0.on(&["systemctl", "stop", "xen-fence-sshd"]).exits(0);
+    let made = dom0.on(&["make", "--silent", "-C", source, "install-sshd-dedicated"]).exits(0);
+    assert_eq!(made.stdout, "", "{made}");
+}
+
 #[test]
 fn sudo_accepts_the_rule() {
     let dom0 = Dom0::builder().bare().raise().unwrap();

@@ -241,6 +241,14 @@ fn where_systemd_runs_sshd_is_started_and_told() {
     let _ = again(&[]).saying("ran systemctl daemon-reload").saying("ran systemctl enable --now");
     assert!(is("is-active") && is("is-enabled"));
     let _ = again(&[]).saying("nothing to change");
+    // make puts units in their places and tells systemd nothing.
+    let timer = "xen-fence-log.timer";
+    let update = format!("systemctl stop {timer}; touch /usr/lib/systemd/system/{unit}");
+    let _ = dom0.sh(&update).exits(0);
+    let told = again(&[]).saying("ran systemctl daemon-reload");
+    let _ = told.saying("ran systemctl start xen-fence-log.timer");
+    let _ = dom0.on(&["systemctl", "is-active", timer]).exits(0);
+    let _ = again(&[]).saying("nothing to change");
 }
 
 #[test]

@@ -57,12 +57,45 @@ fn audit_of_sshd() {
     );
 }
 
+/// Several faults at once in both ways, and all that is printed typed in that order.
+#[test]
+fn audit_of_sshd_with_several_faults() {
+    let dom0 = two_clusters().raise().unwrap();
+    let change = "s|^ *AuthorizedPrincipalsFile.*|AuthorizedPrincipalsFile %h/p|;
+        s/^ *PermitTTY no/PermitTTY yes/; /^ *AuthorizedKeysFile/d; /^ *DisableForwarding/d";
+    let fault = format!(
+        "cd /etc/xen-fence; sed -i '{change}' sshd_config /etc/ssh/sshd_config.d/xen-fence.conf
+         echo 'DenyUsers fence-alpha fence-beta' > sshd_config.d/more.conf
+         printf 'Match LocalPort 2599\\n PermitTTY no\\n' >> sshd_config
+         echo 'DenyUsers fence-beta root fence-alpha # not these' >> /etc/ssh/sshd_config"
+    );
+    let _ = dom0.sh(&fault).exits(0);
+    let found = audit(&dom0);
+    let of = |wanted: &str| found.iter().filter(|(code, _, _)| code == wanted).count();
+    assert_eq!([of("XF021"), of("XF024"), of("XF125"), found.len()], [4, 4, 4, 12], "{found:#?}");
+    for (_, _, mend) in &found {
+        // One that reads its configuration again has no file with its number for a while.
+        let (change, _) = mend.split_once("; test ! -e").unwrap();
+        let _ = dom0.sh(change).exits(0);
+    }
+    let files = ["/etc/xen-fence/sshd_config", "/etc/ssh/sshd_config"];
+    for file in files {
+        let _ = dom0.on(&["/usr/sbin/sshd", "-t", "-f", file]).exits(0);
+    }
+    let [own, hosts] = files.map(|file| dom0.file(file));
+    assert_eq!(audit(&dom0), [], "{own}\n{hosts}");
+    assert!(hosts.contains("\nDenyUsers root # not these\n"), "{hosts}");
+}
+
 #[test]
 fn audit_of_the_hosts_own_sshd() {
     let matched = "/etc/ssh/sshd_config.d/xen-fence.conf";
     let changed = |by: &str| format!("sed -i '{by}' {matched}");
     let block = |criteria: &str, line: &str| {
         format!("printf 'Match {criteria}\\n {line}\\n' > /etc/ssh/sshd_config.d/a.conf")
+    };
+    let bobs = |line: &str| {
+        format!("printf 'Match User bob\\n {line}\\n' >> /etc/ssh/sshd_config.d/aa.conf")
     };
     let from = "actions = [\"reset\", \"off\", \"on\", \"status\"]\nfrom = [\"10.77.0.0/24\", \"192.168.7.0/24\"]";
     let dom0 = two_clusters().policy("beta", from).raise().unwrap();
@@ -111,13 +144,47 @@ fn audit_of_the_hosts_own_sshd() {
                 "echo 'AllowUsers fence-beta fence-*@10.77.0.0/16' > /etc/ssh/sshd_config.d/a.conf",
                 "rm /etc/ssh/sshd_config.d/a.conf",
             ),
-            typed("XF125", "echo AllowUsers root >> /etc/ssh/sshd_config"),
+            typed("XF125", "echo 'AllowUsers root # fence-* no more' >> /etc/ssh/sshd_config"),
             told(
                 "XF149",
                 "printf 'UseDNS yes\nDenyUsers fence-*@*.example\n' > /etc/ssh/sshd_config.d/a.conf",
                 "rm /etc/ssh/sshd_config.d/a.conf",
             ),
-            typed("XF125", "echo PubkeyAuthentication no >> /etc/ssh/sshd_config"),
+            // Lines for somebody else stay as they are.
+            typed(
+                "XF125",
+                format!(
+                    "{}; echo PubkeyAuthentication no >> /etc/ssh/sshd_config",
+                    bobs("PubkeyAuthentication no")
+                ),
+            ),
+            typed(
+                "XF125",
+                format!(
+                    "{}; echo DenyUsers fence-beta >> /etc/ssh/sshd_config",
+                    bobs("DenyUsers fence-beta")
+                ),
+            ),
+            typed(
+                "XF024",
+                format!("{}; {}", bobs("PermitTTY yes"), changed("s/PermitTTY no/PermitTTY yes/")),
+            ),
+            typed(
+                "XF025",
+                format!(
+                    "{}; echo AcceptEnv LD_PRELOAD >> /etc/ssh/sshd_config",
+                    bobs("AcceptEnv LD_PRELOAD")
+                ),
+            ),
+            // One that is for everybody gives way to the block.
+            typed(
+                "XF024",
+                format!(
+                    "echo PermitTTY yes > /etc/ssh/sshd_config.d/ab.conf; {}",
+                    changed("/PermitTTY/d")
+                ),
+            ),
+            typed("XF024", "echo PermitUserEnvironment yes >> /etc/ssh/sshd_config"),
             typed(
                 "XF020",
                 "rm /etc/ssh/sshd_config.d/a.conf
@@ -130,10 +197,20 @@ fn audit_of_the_hosts_own_sshd() {
             ),
         ],
     );
+    let bob = dom0.file("/etc/ssh/sshd_config.d/aa.conf");
+    let lines = [
+        "PubkeyAuthentication no",
+        "DenyUsers fence-beta",
+        "PermitTTY yes",
+        "AcceptEnv LD_PRELOAD",
+    ];
+    assert!(lines.iter().all(|line| bob.contains(&format!("\n {line}\n"))), "{bob}");
+    assert_eq!(dom0.file("/etc/ssh/sshd_config.d/ab.conf"), "PermitTTY yes\n");
     // What is for others as well stays.
     let hosts = dom0.file("/etc/ssh/sshd_config");
     assert!(hosts.contains(" ForceCommand /bin/true"), "{hosts}");
     assert!(hosts.contains("\nDenyUsers root\nDenyUsers guest \n"), "{hosts}");
+    assert!(hosts.contains("\nPubkeyAuthentication no\n"), "{hosts}");
     // Who may come from where his policy has him come from is not shut out; nor is he by a name that sshd
     // does not look up.
     let users = "AllowUsers fence-alpha fence-*@10.77.0.0/24,192.168.7.*\nDenyUsers *@*.example";

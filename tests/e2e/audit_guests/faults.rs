@@ -161,6 +161,15 @@ mode = w
     ),
     ("a configuration for all to write", "XF156", "chmod 666 $X/alpha-node2.cfg", "0666", Printed),
     ("a configuration of somebody's", "XF156", "chown 65534 $X/alpha-node2.cfg", "65534", Printed),
+    (
+        "a configuration for all to write, in a directory that is a link",
+        "XF156",
+        "mkdir -p /srv/xen; mv $X/alpha-node2.cfg /srv/xen; ln -s /srv/xen $X/guests
+         sed -i 's|/etc/xen/alpha-node2.cfg|/etc/xen/guests/alpha-node2.cfg|' $P/alpha.toml
+         chmod 666 /srv/xen/alpha-node2.cfg",
+        "0666",
+        Printed,
+    ),
     ("a directory for all to write", "XF001", "chmod 777 $X", "0777", Printed),
     (
         "a pipe in the place of a configuration",

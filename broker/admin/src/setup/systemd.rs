@@ -11,6 +11,8 @@ use xen_fence_broker::command::{self, describe};
 
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 const UNIT: &str = "xen-fence-sshd.service";
+/// The unit wants it, and gets it when it is started.
+const TIMER: &str = "xen-fence-log.timer";
 /// A unit that is started checks its settings before.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -43,8 +45,11 @@ pub(super) fn commands(way: Way, steps: &[Step]) -> Vec<Command> {
             } else if units {
                 // Only the listener is ended with the unit: no fence notices.
                 commands.push(Command(vec!["restart", UNIT]));
-            } else if settings {
-                commands.push(Command(vec!["reload", UNIT]));
+            } else {
+                if settings {
+                    commands.push(Command(vec!["reload", UNIT]));
+                }
+                commands.extend(timer());
             }
         }
         Way::Match if settings => {
@@ -57,6 +62,19 @@ pub(super) fn commands(way: Way, steps: &[Step]) -> Vec<Command> {
         Way::Match => {}
     }
     commands
+}
+
+/// What starts the timer where the unit was started before there was one: `make` puts both in their places
+/// and tells systemd nothing.
+fn timer() -> Vec<Command> {
+    if says_yes(&["is-active", "--quiet", TIMER]) {
+        return Vec::new();
+    }
+    let asked = ["show", "--property=NeedDaemonReload", UNIT];
+    let is_stale = command::run(Path::new(SYSTEMCTL), &asked, LIMIT)
+        .is_ok_and(|done| done.stdout.trim() == "NeedDaemonReload=yes");
+    let reload = is_stale.then(|| Command(vec!["daemon-reload"]));
+    reload.into_iter().chain([Command(vec!["start", TIMER])]).collect()
 }
 
 fn says_yes(arguments: &[&str]) -> bool {

@@ -82,8 +82,12 @@ fn look_at(scene: &Scene) -> Vec<Finding> {
     let included = sshd::sources();
     let all = move || {
         let mut findings = survey(&trusted, &included, &private);
-        // A configuration itself is looked at with its domain.
-        let configs: Vec<String> = configs.iter().map(|it| it.display().to_string()).collect();
+        // A configuration itself is looked at with its domain; the way to it can have links.
+        let place = |config: &PathBuf| {
+            let (dir, file) = (config.parent()?, config.file_name()?);
+            Some(fs::canonicalize(dir).ok()?.join(file).display().to_string())
+        };
+        let configs: Vec<String> = configs.iter().filter_map(place).collect();
         findings.retain(|finding| !configs.contains(&finding.about));
         findings
     };

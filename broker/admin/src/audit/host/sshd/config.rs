@@ -17,43 +17,64 @@ pub(super) struct Line {
     pub(super) keyword: String,
     /// The rest, with single spaces.
     pub(super) value: String,
+    /// The criteria of the Match blocks that it stands in, the outer ones first: an Include can stand in one.
+    pub(super) blocks: Vec<String>,
 }
 
 /// All lines of a configuration, in the order in which sshd reads them.
 pub(super) fn lines(file: &Path) -> Vec<Line> {
     let (mut lines, mut sources) = (Vec::new(), Vec::new());
-    collect(file, 0, &mut lines, &mut sources);
+    collect(file, &[], 0, &mut lines, &mut sources);
     lines
 }
 
 /// The files that it is read from, and the directories where it looks for more.
 pub(super) fn sources(file: &Path) -> Vec<PathBuf> {
     let (mut lines, mut sources) = (Vec::new(), Vec::new());
-    collect(file, 0, &mut lines, &mut sources);
+    collect(file, &[], 0, &mut lines, &mut sources);
     sources
 }
 
-fn collect(file: &Path, depth: u8, out: &mut Vec<Line>, sources: &mut Vec<PathBuf>) {
+fn collect(
+    file: &Path,
+    outer: &[String],
+    depth: u8,
+    out: &mut Vec<Line>,
+    sources: &mut Vec<PathBuf>,
+) {
     sources.push(file.to_owned());
+    // A block ends with the file that it begins in.
+    let mut blocks = outer.to_vec();
     let text = look::text(file).ok().flatten().unwrap_or_default();
     for (index, line) in text.lines().enumerate() {
         let Some((keyword, value)) = read(line) else { continue };
         if keyword != "include" {
             let number = index.saturating_add(1);
-            out.push(Line { file: file.to_owned(), number, keyword, value });
+            let is_match = keyword == "match";
+            if is_match {
+                blocks.truncate(outer.len());
+            }
+            let begun = is_match.then(|| value.clone());
+            let file = file.to_owned();
+            out.push(Line { file, number, keyword, value, blocks: blocks.clone() });
+            blocks.extend(begun);
             continue;
         }
         for pattern in value.split(' ').filter(|_| depth < DEEPEST) {
             let pattern = Path::new("/etc/ssh").join(pattern);
             sources.extend(pattern.parent().map(Path::to_owned));
             for path in matching(&pattern) {
-                collect(&path, depth.saturating_add(1), out, sources);
+                collect(&path, &blocks, depth.saturating_add(1), out, sources);
             }
         }
     }
 }
 
-/// Keyword and value: separated by spaces or one `=`, the value perhaps quoted.
+/// What sshd takes to the end of the line, with what looks like a comment there.
+const TO_THE_END: [&str; 4] =
+    ["forcecommand", "authorizedkeyscommand", "authorizedprincipalscommand", "subsystem"];
+
+/// Keyword and value: separated by spaces or one `=`, the value perhaps quoted. A comment may follow.
 fn read(line: &str) -> Option<(String, String)> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
@@ -61,9 +82,16 @@ fn read(line: &str) -> Option<(String, String)> {
     }
     let end = line.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(line.len());
     let (keyword, rest) = line.split_at_checked(end)?;
-    let rest = rest.trim_start().strip_prefix('=').unwrap_or(rest).replace('"', "");
-    let value = rest.split_whitespace().collect::<Vec<_>>().join(" ");
-    Some((keyword.to_ascii_lowercase(), value))
+    let rest = rest.trim_start().strip_prefix('=').unwrap_or(rest);
+    let keyword = keyword.to_ascii_lowercase();
+    let (has_comment, mut is_quoted) = (!TO_THE_END.contains(&keyword.as_str()), false);
+    let words = rest.split_whitespace().take_while(|word| {
+        let is_comment = has_comment && !is_quoted && word.starts_with('#');
+        is_quoted ^= word.matches('"').count() % 2 == 1;
+        !is_comment
+    });
+    let value = words.collect::<Vec<_>>().join(" ").replace('"', "");
+    Some((keyword, value))
 }
 
 /// The files of an Include: with `*` in the last part of the path, as everybody writes it.
@@ -108,6 +136,48 @@ mod tests {
         assert_eq!(pair("PermitTTY=no"), Some("permittty|no".to_owned()));
         assert_eq!(pair("AllowGroups = a  \"b\""), Some("allowgroups|a b".to_owned()));
         assert_eq!((pair("# x"), pair("  ")), (None, None));
+        for (line, value) in [
+            ("AllowUsers root # admins", "root"),
+            ("AllowUsers root#1 #admins", "root#1"),
+            ("AllowUsers \"a #b\" c #d", "a #b c"),
+            ("AllowUsers # nobody", ""),
+            ("ForceCommand /bin/x # y", "/bin/x # y"),
+        ] {
+            assert_eq!(read(line).unwrap().1, value, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_line_knows_its_blocks() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::write(path("more"), "One 1\nMatch User b\nTwo 2\n").unwrap();
+        let main = format!(
+            "Zero 0\nInclude {0}\nThree 3\nMatch Group a\nFour 4\nInclude {0}\nFive 5\nMatch all\nSix 6\n",
+            path("more").display()
+        );
+        fs::write(path("main"), main).unwrap();
+        let found = lines(&path("main"));
+        let told: Vec<_> =
+            found.iter().map(|it| format!("{}: {}", it.keyword, it.blocks.join("; "))).collect();
+        assert_eq!(
+            told,
+            [
+                "zero: ",
+                "one: ",
+                "match: ",
+                "two: User b",
+                "three: ",
+                "match: ",
+                "four: Group a",
+                "one: Group a",
+                "match: Group a",
+                "two: Group a; User b",
+                "five: Group a",
+                "match: ",
+                "six: all",
+            ]
+        );
     }
 
     #[test]

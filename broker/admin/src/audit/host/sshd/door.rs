@@ -2,9 +2,9 @@
 
 use super::super::accounts::Account;
 use super::super::look::{self, About, finding_of};
-use super::Way;
 use super::config::Line;
-use super::settings::{Effective, add, place, set};
+use super::settings::{Effective, place};
+use super::{Way, blocks, mends};
 use crate::acl::accounts::GROUP;
 use crate::audit::{Code, Finding, Severity};
 use crate::patterns::{comes_from, fits, user_and_hosts};
@@ -78,10 +78,12 @@ pub(super) fn look(
     lines: &[Line],
 ) -> Option<Finding> {
     let (cluster, account_name) = (&account.cluster, account.name());
-    let of = |keyword: &str| lines.iter().find(|line| line.keyword == keyword);
+    let meant = blocks::lines_for(lines, account, &it.login);
+    let of = |keyword: &str| meant.iter().copied().find(|line| line.keyword == keyword);
     // Of several lines the one that means it.
     let of_him = |keyword: &str, is_it: &dyn Fn(&str) -> bool| {
-        lines.iter().find(|line| line.keyword == keyword && line.value.split(' ').any(is_it))
+        let mut lines = meant.iter().copied();
+        lines.find(|line| line.keyword == keyword && line.value.split(' ').any(is_it))
     };
     let no_keys = it.is("authorizedkeysfile", "none") && it.is("authorizedkeyscommand", "none");
     let bar = bar(account, it);
@@ -90,21 +92,22 @@ pub(super) fn look(
     }
     let keyword = bar.map(|bar| bar.keyword).or(no_keys.then_some("authorizedkeyscommand"))?;
     let (line, mend) = match keyword {
-        "allowgroups" => (of(keyword), of(keyword).map(|line| append(line, GROUP))),
+        "allowgroups" => (of(keyword), of(keyword).map(|line| mends::append(line, GROUP))),
         "allowusers" => (of(keyword), of(keyword).map(|line| allow(line, &account_name, it))),
         "denygroups" => {
             let is_it = |pattern: &str| fits(pattern, GROUP);
             let line = of_him(keyword, &is_it);
-            (line, line.map(|line| take_out(line, &is_it)))
+            (line, line.map(|line| mends::take_out(line, &is_it)))
         }
         "denyusers" => {
             let is_it = |word: &str| is_user(word, &account_name, it) == Some(true);
             let line = of_him(keyword, &is_it);
-            (line, line.map(|line| take_out(line, &is_it)))
+            (line, line.map(|line| mends::take_out(line, &is_it)))
         }
         "pubkeyauthentication" => {
-            let line = of(keyword);
-            (line, line.map(|line| set(line, "PubkeyAuthentication yes")))
+            let line = of_him(keyword, &|word| word.eq_ignore_ascii_case("no"));
+            let give = |line| mends::give(way, Some(line), "PubkeyAuthentication yes", lines);
+            (line, line.map(give))
         }
         _ => {
             let wanted = match way {
@@ -112,8 +115,7 @@ pub(super) fn look(
                 Way::Hosts => KEY_FILE,
             };
             let own = wanted.split(' ').next().unwrap_or_default().to_ascii_lowercase();
-            let mend = of(&own).map(|line| set(line, wanted));
-            (of(keyword), mend.or_else(|| Some(add(way, wanted))))
+            (of(keyword), Some(mends::give(way, of(&own), wanted, lines)))
         }
     };
     let about = line.map_or_else(|| way.file().to_owned(), place);
@@ -131,7 +133,7 @@ fn allow(line: &Line, account: &str, it: &Effective) -> String {
         hosts.is_some() && fits(user, account)
     };
     if !it.words("allowusers").any(is_from_hosts) {
-        return append(line, "fence-*");
+        return mends::append(line, "fence-*");
     }
     format!("name {account} with where it comes from in AllowUsers in {}", place(line))
 }
@@ -160,61 +162,4 @@ fn unsure(way: Way, account: &str, keyword: &str, it: &Effective, line: Option<&
         way.reload()
     );
     look::unseen(About::AFence, &about, why, &mend)
-}
-
-fn append(line: &Line, word: &str) -> String {
-    format!("sed -i '{}s/$/ {word}/' {}", line.number, look::quoted_path(&line.file))
-}
-
-/// The command that takes words out of a line, and the line where it has no others: who else is kept out
-/// stays out.
-fn take_out(line: &Line, is_it: &dyn Fn(&str) -> bool) -> String {
-    let (out, kept): (Vec<&str>, Vec<&str>) = line.value.split(' ').partition(|word| is_it(word));
-    if kept.is_empty() {
-        return comment_out(line);
-    }
-    let one = |word: &&str| {
-        let literal: String = word.chars().map(literal).collect();
-        format!("{}s/([[:space:]=])\"?{literal}\"?([[:space:]]+|$)/\\1/", line.number)
-    };
-    let script = out.iter().map(one).collect::<Vec<_>>().join(";");
-    format!("sed -i -E {} {}", look::quoted(&script), look::quoted_path(&line.file))
-}
-
-/// A character that stands for itself in an extended regular expression of sed's.
-fn literal(c: char) -> String {
-    if r".*?+^$|/\()[]{}".contains(c) { format!("\\{c}") } else { c.to_string() }
-}
-
-/// The command that turns a line into a comment.
-pub(super) fn comment_out(line: &Line) -> String {
-    format!("sed -i '{}s/^/#/' {}", line.number, look::quoted_path(&line.file))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_else_is_kept_out_stays_out() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("c");
-        for (text, wanted) in [
-            ("DenyUsers fence-*", "#DenyUsers fence-*"),
-            ("DenyUsers root guest fence-*", "DenyUsers root guest "),
-            ("DenyUsers=fence-* root", "DenyUsers=root"),
-            ("  denyusers \"fence-*\" fence-x root", "  denyusers fence-x root"),
-            ("DenyUsers fence-a@10.0.0.0/8 x?fence-* fence-?", "DenyUsers x?fence-* "),
-        ] {
-            std::fs::write(&file, format!("# fence-*\n{text}\n")).unwrap();
-            let (_, value) = text.trim().split_once([' ', '=']).unwrap();
-            let (keyword, value) = ("denyusers".to_owned(), value.replace('"', ""));
-            let line = Line { file: file.clone(), number: 2, keyword, value };
-            let command = take_out(&line, &|word| fits(user_and_hosts(word).0, "fence-a"));
-            let done = look::run("/bin/sh", &["-c", &command]).unwrap();
-            assert!(done.status.success(), "{command}: {}", done.stderr);
-            let left = std::fs::read_to_string(&file).unwrap();
-            assert_eq!(left, format!("# fence-*\n{wanted}\n"), "{command}");
-        }
-    }
 }

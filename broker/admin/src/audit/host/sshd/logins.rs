@@ -22,10 +22,10 @@ type Caller = (IpAddr, Option<IpNet>);
 /// One login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Login {
-    from: IpAddr,
+    pub(super) from: IpAddr,
     /// What `from` stands for; nothing if that is anywhere.
     pub(super) net: Option<IpNet>,
-    to: SocketAddr,
+    pub(super) to: SocketAddr,
     /// Whether the policy names where it comes from, or nothing does; else a Match block does, and
     /// the policy only lets it.
     pub(super) is_stated: bool,
@@ -185,7 +185,7 @@ mod tests {
 
     fn block(value: &str) -> Line {
         let (file, keyword) = (PathBuf::from("/c"), "match".to_owned());
-        Line { file, number: 1, keyword, value: value.to_owned() }
+        Line { file, number: 1, keyword, value: value.to_owned(), blocks: Vec::new() }
     }
 
     fn told(cluster: Option<&Cluster>, listeners: &[&str], blocks: &[&str]) -> Vec<String> {

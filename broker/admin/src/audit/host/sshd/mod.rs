@@ -4,9 +4,11 @@
 //! What counts is what sshd itself says of its configuration (`sshd -T`), not what stands in a file.
 
 mod beside;
+mod blocks;
 mod config;
 mod door;
 mod logins;
+mod mends;
 mod settings;
 mod standing;
 

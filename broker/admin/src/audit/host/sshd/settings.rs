@@ -4,7 +4,7 @@ use super::super::accounts::Account;
 use super::super::look::{self, About, finding_of};
 use super::config::{self, Line};
 use super::logins::{self, Login};
-use super::{MATCH_FILE, SSHD, Way, door};
+use super::{SSHD, Way, blocks, door, mends};
 use crate::acl::accounts::GROUP;
 use crate::audit::{Code, Finding, Severity};
 use std::collections::{BTreeMap, BTreeSet};
@@ -255,14 +255,14 @@ pub(super) fn look(way: Way, seen: &[Seen<'_>]) -> Vec<Finding> {
 
 fn of_need(way: Way, need: &Need, value: &str, seen: &[&Seen<'_>], lines: &[Line]) -> Finding {
     let wanted = (need.line)(way);
-    let is_it = |line: &&Line| line.keyword == need.keyword && line.value == value;
-    let is_unfit = |line: &&Line| line.keyword == need.keyword && !(need.fits)(way, &line.value);
-    let at_fault = lines.iter().find(is_it).or_else(|| lines.iter().find(is_unfit));
-    let about = at_fault.map_or_else(|| way.file().to_owned(), place);
-    let mend = match at_fault.filter(|line| !yields(way, line, lines)) {
-        Some(line) => set(line, wanted),
-        None => add(way, wanted),
+    let of_login = seen.first().map(|(account, it)| blocks::lines_for(lines, account, &it.login));
+    let meant: Vec<&Line> = of_login.into_iter().flatten().collect();
+    let at_fault = |is_it: &dyn Fn(&str) -> bool| {
+        meant.iter().copied().find(|line| line.keyword == need.keyword && is_it(&line.value))
     };
+    let at_fault = at_fault(&|it| it == value).or_else(|| at_fault(&|it| !(need.fits)(way, it)));
+    let about = at_fault.map_or_else(|| way.file().to_owned(), place);
+    let mend = mends::give(way, at_fault, wanted, lines);
     let value = if value.is_empty() { "nothing" } else { value };
     let clusters = clusters(seen.iter().copied());
     let login = seen.first().map_or_else(String::new, |(_, it)| format!(", {},", it.login));
@@ -272,21 +272,6 @@ fn of_need(way: Way, need: &Need, value: &str, seen: &[&Seen<'_>], lines: &[Line
         need.keyword
     );
     finding_of(&clusters, need.code, about, evidence, format!("{mend}; {}", way.reload()))
-}
-
-/// Whether a line for others as well yields to one in our block, which sshd reads before it.
-fn yields(way: Way, line: &Line, lines: &[Line]) -> bool {
-    let at = |is_it: &dyn Fn(&Line) -> bool| lines.iter().position(is_it);
-    let is_block = |line: &Line| {
-        line.file == Path::new(MATCH_FILE)
-            && line.keyword == "match"
-            && line.value == format!("Group {GROUP}")
-    };
-    let block = at(&is_block);
-    way == Way::Hosts
-        && line.file != Path::new(MATCH_FILE)
-        && block.is_some()
-        && block < at(&|other| other == line)
 }
 
 /// Each of them once.
@@ -305,19 +290,6 @@ pub(super) fn place(line: &Line) -> String {
     format!("{}:{}", line.file.display(), line.number)
 }
 
-/// The command that puts another line in the place of this one.
-pub(super) fn set(line: &Line, wanted: &str) -> String {
-    format!("sed -i '{}s|.*|{wanted}|' {}", line.number, look::quoted_path(&line.file))
-}
-
-/// The command that adds a line where it counts: the first one does.
-pub(super) fn add(way: Way, wanted: &str) -> String {
-    match way {
-        Way::Dedicated => format!("sed -i '1i {wanted}' {}", way.file()),
-        Way::Hosts => format!("sed -i '/^Match Group {GROUP}/a {wanted}' {MATCH_FILE}"),
-    }
-}
-
 /// Variables that Debian's and Fedora's sshd take, and that cannot hurt.
 fn is_harmless(pattern: &str) -> bool {
     matches!(pattern, "LANG" | "LANGUAGE" | "LC_*" | "XMODIFIERS" | "COLORTERM" | "NO_COLOR")
@@ -329,19 +301,19 @@ fn environment(way: Way, seen: &[Seen<'_>], lines: &[Line]) -> Option<Finding> {
         let patterns = it.all("acceptenv").iter().flat_map(|value| value.split(' '));
         patterns.filter(|pattern| !is_harmless(pattern)).map(ToOwned::to_owned).collect::<Vec<_>>()
     };
-    let patterns = seen.iter().map(|(_, it)| takes(it)).find(|patterns| !patterns.is_empty())?;
+    let (account, it) = seen.iter().find(|(_, it)| !takes(it).is_empty())?;
     let clusters = clusters(seen.iter().filter(|(_, it)| !takes(it).is_empty()));
-    let has = |line: &&Line| {
+    let has = |line: &&&Line| {
         line.keyword == "acceptenv" && line.value.split(' ').any(|word| !is_harmless(word))
     };
-    let (about, mend) = match lines.iter().find(has) {
-        Some(line) => (place(line), door::comment_out(line)),
+    let (about, mend) = match blocks::lines_for(lines, account, &it.login).iter().find(has) {
+        Some(line) => (place(line), mends::comment_out(line)),
         None => (way.file().to_owned(), "take AcceptEnv out of sshd's configuration".to_owned()),
     };
     let evidence = format!(
         "it takes {} from whoever logs in: with LD_PRELOAD a login runs what it likes as the \
          account",
-        patterns.join(", ")
+        takes(it).join(", ")
     );
     let mend = format!("{mend}; {}", way.reload());
     Some(finding_of(&clusters, &ENVIRONMENT, about, evidence, mend))

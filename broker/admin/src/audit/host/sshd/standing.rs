@@ -4,7 +4,7 @@
 use super::super::look::{self, finding};
 use super::config::{self, Line};
 use super::settings::{self, Effective, Seen};
-use super::{DEDICATED_FILE, PRIVATE_DIR, SSHD, Way, has_dedicated, logins};
+use super::{DEDICATED_FILE, PRIVATE_DIR, SSHD, Way, has_dedicated, logins, mends};
 use crate::audit::{Code, Finding, Scene, Severity};
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read as _};
@@ -192,10 +192,8 @@ fn startups(way: Way, effective: &Effective, callers: usize) -> Option<Finding> 
         .filter(|line| line.keyword == "maxstartups" && begin(&line.value) < Some(callers))
         .collect();
     let change = match small.as_slice() {
-        [] => format!("sed -i '1i {wanted}' {}", way.file()),
-        small => {
-            small.iter().map(|line| settings::set(line, &wanted)).collect::<Vec<_>>().join("; ")
-        }
+        [] => mends::add_for_all(way, &wanted, &lines),
+        small => small.iter().map(|line| mends::set(line, &wanted)).collect::<Vec<_>>().join("; "),
     };
     let evidence = format!(
         "MaxStartups is {value}, and {callers} nodes and operators may ask at once, when a switch \
