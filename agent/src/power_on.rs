@@ -1,8 +1,9 @@
 //! `on` with several dom0s: all are asked whether the node is off before one is asked to start it.
 //!
 //! The rule that must not break: no dom0 is asked to start the node unless every dom0 has said that
-//! it is off there, and after a start that failed the dom0 it failed on has said so once more. A
-//! dom0 that cannot say counts as one where the node runs.
+//! it is off there, and before each further one all have said so once more. A dom0 that cannot say
+//! counts as one where the node runs. Only a dom0 that cannot or may not start it leaves that to the
+//! next: where its start was called off or is forbidden, somebody wants the node off.
 
 use crate::ask::Answer;
 use crate::clock::Deadline;
@@ -39,14 +40,7 @@ pub(crate) fn power_on(
     deadline: Deadline,
     ask: &mut AskOne<'_>,
 ) -> Result<(Vec<Answer>, Verdict), Error> {
-    let mut answers = Vec::new();
-    let count = u32::try_from(dom0s.len()).unwrap_or(u32::MAX);
-    // The start gets a share of the time as well.
-    for (target, to_ask) in dom0s.iter().zip((1..=count).rev()) {
-        let share = deadline.left().unwrap_or_default() / to_ask.saturating_add(1);
-        let until = Deadline::after(share).or_earlier(deadline);
-        answers.push(ask(target, &request(Action::Status, node)?, until));
-    }
+    let mut answers = look_everywhere(dom0s, node, deadline, ask)?;
     if let Some(verdict) = forbids_start(&answers, node) {
         return Ok((answers, verdict));
     }
@@ -65,27 +59,42 @@ pub(crate) fn power_on(
             return Ok((answers, verdict));
         };
         let mut error = error.clone();
-        let reason = error.reason;
         answers.push(answer);
         let is_last = at.saturating_add(1) == dom0s.len();
-        let may_go_on = if reason == Some(Failure::PowerOn.word()) && !is_last {
+        let others_may = [Failure::PowerOn.word(), Refusal::NotGranted.word()];
+        let mut goes_on = !is_last && error.reason.is_some_and(|word| others_may.contains(&word));
+        if goes_on {
             // What failed may have left a domain behind, or somebody else may have started one.
-            let again = ask(target, &request(Action::Status, node)?, deadline);
-            let doubt = doubt(&again, node);
-            answers.push(again);
-            if let Some(doubt) = &doubt {
+            let again = look_everywhere(dom0s, node, deadline, ask)?;
+            if let Some(doubt) = again.iter().find_map(|answer| doubt(answer, node)) {
                 error = error.hint(format!("no other dom0 was asked to start {node}: {doubt}"));
+                goes_on = false;
             }
-            doubt.is_none()
-        } else {
-            reason == Some(Refusal::NotGranted.word())
-        };
+            answers.extend(again);
+        }
         failures.push(error);
-        if !may_go_on {
+        if !goes_on {
             break;
         }
     }
     Ok((answers, failed(failures)))
+}
+
+/// Asks all whether the node is off. The start that follows gets a share of the time as well.
+fn look_everywhere(
+    dom0s: &[Target],
+    node: &NodeName,
+    deadline: Deadline,
+    ask: &mut AskOne<'_>,
+) -> Result<Vec<Answer>, Error> {
+    let count = u32::try_from(dom0s.len()).unwrap_or(u32::MAX);
+    let mut answers = Vec::new();
+    for (target, to_ask) in dom0s.iter().zip((1..=count).rev()) {
+        let share = deadline.left().unwrap_or_default() / to_ask.saturating_add(1);
+        let until = Deadline::after(share).or_earlier(deadline);
+        answers.push(ask(target, &request(Action::Status, node)?, until));
+    }
+    Ok(answers)
 }
 
 fn request(action: Action, node: &NodeName) -> Result<Request, Error> {
@@ -162,7 +171,7 @@ fn unable(answer: &Answer, node: &NodeName) -> Option<Error> {
     }
 }
 
-/// Why the node may run on the dom0 where its start failed; none if that dom0 says off.
+/// Why the node may run on a dom0 that was asked again; none if that says off.
 fn doubt(again: &Answer, node: &NodeName) -> Option<String> {
     if power(again) == Some(Power::On) {
         return Some(format!("{} says now that it is on", name(again)));

@@ -58,7 +58,8 @@ pub struct Fence {
     /// Other requests that were answered with it: their retries are answered with it, too.
     #[serde(default)]
     pub joined: Vec<String>,
-    /// Requests that were answered with fences of this node before it: their retries kill nothing.
+    /// Requests that were answered with fences of this node before it: their retries kill nothing; and
+    /// those whose power-ons it or they have called off: their retries start nothing.
     #[serde(default)]
     pub before: Vec<String>,
     /// The callers that were answered with it.
@@ -132,7 +133,8 @@ impl Fence {
         self.request == id || self.joined.iter().any(|joined| joined == id)
     }
 
-    /// Whether a request was answered with a fence of this node before this one.
+    /// Whether a request was answered with a fence of this node before this one, or its power-on was
+    /// called off.
     #[must_use]
     pub fn comes_after_that_of(&self, id: RequestId) -> bool {
         self.before.contains(&id.to_string())
@@ -140,12 +142,17 @@ impl Fence {
 
     /// This fence as the next of the node, after the one that was the last until now.
     fn after(mut self, last: Option<&Self>) -> Self {
+        // Whose power-on was that of a fence is known by that fence.
+        let own =
+            |id: &String| *id == self.request || last.is_some_and(|last| last.is_of_request(id));
+        let called_off: Vec<String> = self.before.iter().filter(|id| !own(id)).cloned().collect();
+        self.before = last.map_or_else(Vec::new, |last| last.before.clone());
+        self.before.extend(called_off);
         let Some(last) = last else { return self };
         if self.phase != Phase::Fenced {
             self.writers.clone_from(&last.writers);
             self.perhaps.clone_from(&last.perhaps);
         }
-        self.before.clone_from(&last.before);
         if last.phase == Phase::Fenced {
             self.before.retain(|id| *id != last.request);
             self.before.push(last.request.clone());

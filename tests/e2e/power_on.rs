@@ -311,6 +311,30 @@ fn an_on_whose_session_breaks_is_finished_all_the_same() {
     assert!(dom0.domid("alpha", "node2").is_some());
 }
 
+/// Nor does its retry start what an `off` has called off since.
+#[test]
+fn an_on_that_was_called_off_is_not_begun_by_its_retry() {
+    let dom0 = two_clusters().stopped("alpha", "node2").raise().unwrap();
+    dom0.fault(&["fault", "hold-lock", "0"]);
+    let mut first = Client::ready(&dom0, "node1", 0x81, "on node2");
+    first.say("go", "");
+    settle(|| dom0.on(&["pgrep", "-f", "xl create /etc/xen/alpha-node2.cfg"]).code == 0);
+    drop(first);
+    let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    dom0.fault(&["clear"]);
+    // Nor after another fence.
+    for _ in 0..2 {
+        let mut retry = Client::of(&dom0, "node1", 0x81);
+        retry.say("request", " on node2");
+        let no = retry.hears("failed");
+        assert!(no.contains("internal a later request called it off"), "{no}");
+        assert_eq!(dom0.domid("alpha", "node2"), None);
+        let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
+    }
+    // Who asks for it anew gets it.
+    let _ = ask(&dom0, "alpha", "node1", &["on", "node2"]).exits(0);
+}
+
 /// Who waits for another's power-on, and leaves, is not waited for.
 #[test]
 fn an_on_that_nobody_waits_for_any_more_ends() {

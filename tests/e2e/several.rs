@@ -318,6 +318,24 @@ fn root_starts_no_node_that_another_dom0_may_run() {
     assert!(runs(home) && !runs(away), "it runs twice");
 }
 
+/// Whoever called an `on` off wants the node off: it is started on no other dom0 then.
+#[test]
+fn an_on_that_was_called_off_starts_the_node_nowhere() {
+    let (xen1, xen2) = two();
+    let dom0s = [&xen1, &xen2];
+    let _ = node1(&xen1, &["off", "node2"]).exits(0);
+    dom0s.iter().for_each(|dom0| dom0.fault(&["fault", "hold-lock", "0"]));
+    let on = xen1.in_node("alpha", "node1").spawn(&["xen-fence", "on", "node2"]);
+    let creates = ["pgrep", "-f", "xl create /etc/xen/alpha-node2.cfg"];
+    settle(|| dom0s.iter().any(|dom0| dom0.on(&creates).code == 0));
+    let _ = ask(&xen1, "alpha", "node3", &["off", "node2"]).exits(0);
+    dom0s.iter().for_each(|dom0| dom0.fault(&["clear"]));
+    let on = on.wait();
+    let runs = |dom0: &&&Dom0| dom0.domid("alpha", "node2").is_some();
+    assert_eq!(dom0s.iter().filter(runs).count(), 0, "it was fenced, and runs\n{on}");
+    let _ = on.exits(1).saying("a later request called the power-on off");
+}
+
 /// A power-on that ends while dom0 is looked at is no reason to call the node off.
 #[test]
 fn a_node_that_is_born_during_a_look_is_not_called_off() {

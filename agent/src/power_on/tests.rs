@@ -140,27 +140,30 @@ fn a_dom0_that_cannot_start_it_leaves_it_to_the_next() {
     let before = || vec![off("h1", "xen1"), off("h2", "xen2")];
     let started = || ("h2", "xen2", Starts(StartedHow::Created));
     let mut turns = before();
-    turns.extend([("h1", "xen1", POWER_ON), off("h1", "xen1"), started()]);
+    turns.push(("h1", "xen1", POWER_ON));
+    turns.extend(before());
+    turns.push(started());
     let failed_first = run(turns);
-    assert_eq!(failed_first.asked[2..], ["on h1", "status h1", "on h2"]);
+    assert_eq!(failed_first.asked[2..], ["on h1", "status h1", "status h2", "on h2"]);
     assert_eq!(failed_first.verdict.exit, Exit::Success);
     assert_eq!(failed_first.verdict.lines, ["node2 started by xen2"]);
     assert_eq!(failed_first.verdict.warnings, ["xen1 says why"]);
     let ids: BTreeSet<_> = failed_first.ids.iter().map(ToString::to_string).collect();
-    assert_eq!(ids.len(), 5);
+    assert_eq!(ids.len(), 6);
 
+    let not_granted = || Fails(Kind::Refused, Some("not-granted"));
     let mut turns = before();
-    turns.extend([("h1", "xen1", Fails(Kind::Refused, Some("not-granted"))), started()]);
+    turns.push(("h1", "xen1", not_granted()));
+    turns.extend(before());
+    turns.push(started());
     let run_on = run(turns);
-    assert_eq!(run_on.asked[2..], ["on h1", "on h2"]);
+    assert_eq!(run_on.asked[2..], ["on h1", "status h1", "status h2", "on h2"]);
     assert_eq!(run_on.verdict.exit, Exit::Success);
 
     let mut turns = before();
-    turns.extend([
-        ("h1", "xen1", POWER_ON),
-        off("h1", "xen1"),
-        ("h2", "xen2", Fails(Kind::Refused, Some("not-granted"))),
-    ]);
+    turns.push(("h1", "xen1", POWER_ON));
+    turns.extend(before());
+    turns.push(("h2", "xen2", not_granted()));
     let nobody = run(turns);
     assert_eq!(nobody.verdict.exit, Exit::Refused, "the last failure is the answer");
     assert_eq!(nobody.verdict.errors.len(), 2);
@@ -168,17 +171,24 @@ fn a_dom0_that_cannot_start_it_leaves_it_to_the_next() {
 }
 
 #[test]
-fn the_next_is_not_asked_while_the_node_may_run_on_the_one_before() {
-    for said in [Sees(Power::On), Sees(Power::Unknown), Fails(Kind::Unreachable, None)] {
-        let run = run(vec![
-            off("h1", "xen1"),
-            off("h2", "xen2"),
-            ("h1", "xen1", POWER_ON),
-            ("h1", "xen1", said),
-        ]);
-        assert_eq!(run.verdict.exit, Exit::Failed);
-        let hint = &run.verdict.errors[0].hints[0];
-        assert!(hint.starts_with("no other dom0 was asked to start node2: "), "{hint}");
+fn the_next_is_not_asked_while_the_node_may_run_anywhere() {
+    for (kind, reason) in [(Kind::Failed, "power-on"), (Kind::Refused, "not-granted")] {
+        for at_the_next in [false, true] {
+            for said in [Sees(Power::On), Sees(Power::Unknown), Fails(Kind::Unreachable, None)] {
+                let again = if at_the_next {
+                    [off("h1", "xen1"), ("h2", "xen2", said)]
+                } else {
+                    [("h1", "xen1", said), off("h2", "xen2")]
+                };
+                let mut turns = vec![off("h1", "xen1"), off("h2", "xen2")];
+                turns.push(("h1", "xen1", Fails(kind, Some(reason))));
+                turns.extend(again);
+                let run = run(turns);
+                assert_eq!(run.verdict.exit, kind.exit());
+                let hint = &run.verdict.errors[0].hints[0];
+                assert!(hint.starts_with("no other dom0 was asked to start node2: "), "{hint}");
+            }
+        }
     }
     for (kind, reason) in [
         (Kind::Unknown, None),

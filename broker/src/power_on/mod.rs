@@ -45,12 +45,25 @@ pub struct PowerOn<'a> {
     pub planned: &'a Planned,
 }
 
+/// Why a node was not powered on, in a sentence.
+#[derive(Debug, thiserror::Error)]
+pub enum NotStarted {
+    /// It cannot be here. Another host may try.
+    #[error("{0}")]
+    Unable(String),
+    /// Somebody wants it off, wherever it would run.
+    #[error("{0}")]
+    Unwanted(String),
+}
+
 /// Why the toolstack's create did not end well.
 enum NotCreated {
     /// It failed by itself.
     Failed(String),
     /// It was stopped, and may have left a domain half built.
     Stopped(String),
+    /// It was not begun, because of a hold.
+    Held(String),
 }
 
 /// Where the toolstack's create stands.
@@ -82,31 +95,37 @@ impl PowerOn<'_> {
     /// Starts the node and waits until it runs.
     ///
     /// # Errors
-    /// A sentence that says why it does not run.
-    pub fn run(&self) -> Result<StartedHow, String> {
+    /// Why it does not run.
+    pub fn run(&self) -> Result<StartedHow, NotStarted> {
         let ended = self.create();
         let words = first_words(&self.planned.output());
+        let sight = self.host.look(self.node);
+        // Last, so that no failure hides it.
         if self.planned.is_called_off() {
-            return Err("a later request called the power-on off".to_owned());
+            let text = "a later request called the power-on off";
+            return Err(NotStarted::Unwanted(text.to_owned()));
         }
-        let sight = self.host.look(self.node).map_err(|blind| blind.to_string())?;
+        let sight = sight.map_err(|blind| NotStarted::Unable(blind.to_string()))?;
         let watched = self.host.toolstack.restarts_by_itself() || !sight.restarters.is_empty();
         let with_words =
             |why: String| if words.is_empty() { why } else { format!("{why}: {words}") };
         match (ended, sight.runs()) {
             (Ok(how), true) => Ok(how),
-            (Ok(_), false) => Err(format!(
+            (Ok(_), false) => Err(NotStarted::Unable(format!(
                 "the toolstack was content, and yet {} is not in its listing",
                 self.node.domain()
-            )),
+            ))),
             // Somebody else was quicker, and the name was in use: an xl watches over that domain. One
             // that nobody watches over is what a create left that was killed.
             (Err(NotCreated::Failed(_)), true) if watched => Ok(StartedHow::Running),
-            (Err(NotCreated::Failed(why)), true) => Err(format!(
+            (Err(NotCreated::Failed(why)), true) => Err(NotStarted::Unable(format!(
                 "{}; its domain is there, half built perhaps: `xl list` shows it, `off` removes it",
                 with_words(why)
-            )),
-            (Err(NotCreated::Failed(why) | NotCreated::Stopped(why)), _) => Err(with_words(why)),
+            ))),
+            (Err(NotCreated::Held(why)), _) => Err(NotStarted::Unwanted(why)),
+            (Err(NotCreated::Failed(why) | NotCreated::Stopped(why)), _) => {
+                Err(NotStarted::Unable(with_words(why)))
+            }
         }
     }
 
@@ -149,7 +168,7 @@ impl PowerOn<'_> {
         // The last look before it is created. Holds that cannot be read forbid nothing; that was
         // said before the kill.
         if let Ok(Some(held)) = self.holds.of_node(self.node.name()) {
-            return Err(NotCreated::Stopped(held.told(self.cluster)));
+            return Err(NotCreated::Held(held.told(self.cluster)));
         }
         self.planned.begins(self.host.clock);
         match systemd::start(self, command) {

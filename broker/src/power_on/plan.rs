@@ -83,6 +83,12 @@ impl Starts {
         self.tokens(node).map_or(true, |tokens| !tokens.is_empty())
     }
 
+    /// The requests whose power-ons [`Starts::call_off`] would call off, as far as they can be read.
+    #[must_use]
+    pub fn all_for(&self, node: &Node) -> Vec<String> {
+        self.requests(node, |_| true).unwrap_or_default()
+    }
+
     /// Whether a power-on of the node is planned or under way; where nobody can tell, it is.
     #[must_use]
     pub fn has_plan_for(&self, node: &Node, processes: &dyn Processes) -> bool {

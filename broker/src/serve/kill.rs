@@ -81,6 +81,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     }
     let touches_nothing = "no intent: nothing is to be touched";
     case.recorder.passed("written", if intended { "its intent" } else { touches_nothing });
+    let off_now = work.starts().all_for(node);
     let called_off = work.starts().call_off(node, &work.host).map_err(End::internal)?;
     // A kill is followed by a look in any case. Absence has to be seen after `go`, or a domain
     // that came since would live on beside its proof.
@@ -92,7 +93,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     }
     let aim = sight.evidence();
     let writers = work.writers_of_before(node);
-    remember(case, work, node, Phase::Killing, (powers_on, false));
+    remember(case, work, node, Phase::Killing, (powers_on, false), off_now);
     dump_core(case, work, node, &sight);
     let planned = powers_on.then(|| super::start::plan(case, work, node)).flatten();
     case.recorder.passed("aimed", &aim);
@@ -111,7 +112,8 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
         restraint.keep(case, work, node, planned.is_some());
     }
     let phase = if fenced { Phase::Fenced } else { Phase::Failed };
-    remember(case, work, node, phase, (planned.is_some(), fenced && planned.is_some()));
+    let restarts = (planned.is_some(), fenced && planned.is_some());
+    remember(case, work, node, phase, restarts, Vec::new());
     answer(case, node, ended?, &work.stated());
     if !fenced {
         // Another dom0 may have killed the node, whose shell this was.
@@ -132,8 +134,11 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
         Some(planned) => super::start::not_agreed(case, work, node, planned),
         None if then == Then::LeaveOff && work.grant.action() == Action::Reset => {
             let by_root = matches!(work.grant.caller(), Caller::Root(_));
-            let why =
-                if by_root { "it did not run on this dom0" } else { "another dom0 powers it on" };
+            let why = if by_root {
+                "it was not seen to run on this dom0"
+            } else {
+                "another dom0 powers it on"
+            };
             case.record(Event::Start, Severe::Notice, "left off", why);
         }
         None if work.grant.action() == Action::Reset => {
@@ -275,13 +280,15 @@ pub(super) fn answer(case: &mut Case<'_, '_>, node: &Node, how: How, stated: &st
     case.session.say(Body::Fenced { node: node.name().clone(), how });
 }
 
-/// Writes down how far the fence is; without it promise 4 is not kept, and the reply says so.
+/// Writes down how far the fence is, and by which requests the power-ons were that it called off; without
+/// it promise 4 is not kept, and the reply says so.
 fn remember(
     case: &mut Case<'_, '_>,
     work: &Work<'_>,
     node: &Node,
     phase: Phase,
     (restarts, counted): (bool, bool),
+    called_off: Vec<String>,
 ) {
     let pid = i32::try_from(std::process::id()).unwrap_or(0);
     let fence = Fence {
@@ -293,7 +300,7 @@ fn remember(
         started_ms: None,
         begun_ms: None,
         joined: Vec::new(),
-        before: Vec::new(),
+        before: called_off,
         answered: if phase == Phase::Fenced { vec![work.caller()] } else { Vec::new() },
         writers: Vec::new(),
         perhaps: Vec::new(),

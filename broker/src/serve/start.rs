@@ -7,7 +7,8 @@ use super::{asker, kill, standoff};
 use crate::acl::Node;
 use crate::domain_config;
 use crate::journal::{Event, POWERING_ON};
-use crate::power_on::{Planned, PowerOn};
+use crate::power_on::{NotStarted, Planned, PowerOn};
+use crate::state::Remembered;
 use crate::syslog::Severe;
 use xen_fence_protocol::{Body, Failure, Note, POWER_ON, StartedHow, Text};
 
@@ -25,6 +26,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let under_way = starting || is_under_way(work, node);
     if !sight.runs() && !under_way {
         restraint.allows_start(work)?;
+        is_wanted(work, node, &before)?;
         // Nothing is created beside a corpse: its last write may still be on the way.
         domain_config::fit(node).map_err(|unfit| cannot_start(&unfit.to_string()))?;
         if let Some(obstacle) = work.obstacle(node, &sight) {
@@ -47,6 +49,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     }
     // Root may have set a hold since.
     restraint.again(work, node).allows_start(work)?;
+    is_wanted(work, node, &before)?;
     kill::leave_session(case);
     case.record(Event::Intent, Severe::Notice, POWERING_ON, &work.basis());
     restraint::lift_brake(case, work, node);
@@ -59,18 +62,20 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
             return Ok(());
         }
         let orphan = work.starts().has_orphan_for(node, &work.host).unwrap_or(true);
-        let _gone = work.starts().call_off(node, &work.host).map_err(|why| cannot_start(&why))?;
+        let _gone = work.starts().call_off(node, &work.host).map_err(End::internal)?;
         if orphan {
-            return Err(cannot_start(
-                "the power-on of a broker that was killed might have begun, and was called off; ask again, \
-                 and if `status` says then that it runs, `off` removes what may be half built",
-            ));
+            let text = "the power-on of a broker that was killed might have begun, and was called off; ask again, \
+                 and if `status` says then that it runs, `off` removes what may be half built";
+            return Err(End::internal(text.to_owned()));
         }
     }
     // Planned before the lock is let go: an `off` that holds it next calls this off.
     let planned = work.starts().plan(node, work.id).map_err(|why| cannot_start(&why))?;
     drop(lock);
-    let started = start(work, node, &planned).map_err(|why| cannot_start(&why))?;
+    let started = start(work, node, &planned).map_err(|not| match not {
+        NotStarted::Unable(why) => cannot_start(&why),
+        NotStarted::Unwanted(why) => End::internal(why),
+    })?;
     if started == StartedHow::Created
         && let Err(lost) = work.state().lives_anew(node.name(), work.host.clock)
     {
@@ -106,9 +111,21 @@ fn watch(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) -> Result<(), En
         say_started(case, node, StartedHow::Running);
         return Ok(());
     }
-    Err(cannot_start("the power-on that was under way has failed, or was called off"))
+    let text = "the power-on that was under way has failed, or was called off";
+    Err(End::internal(text.to_owned()))
 }
 
+/// Refuses the retry of an `on` that a fence has called off since its first attempt.
+fn is_wanted(work: &Work<'_>, node: &Node, before: &Remembered) -> Result<(), End> {
+    let last = before.fence_of(node.name());
+    if last.is_some_and(|last| last.comes_after_that_of(work.id)) {
+        return Err(End::internal("a later request called it off; ask anew".to_owned()));
+    }
+    Ok(())
+}
+
+/// The node cannot be started here. An agent of several dom0s asks the next one for it, and so stops at
+/// any other failure.
 fn cannot_start(why: &str) -> End {
     End::failed(Failure::PowerOn, why.to_owned())
 }
@@ -139,7 +156,8 @@ pub(super) fn after_fence(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node,
             }
             say_started(case, node, how);
         }
-        Err(why) => {
+        Err(not) => {
+            let why = not.to_string();
             case.record(Event::Start, Severe::Error, "not started", &why);
             case.session
                 .say(Body::Unstarted { node: node.name().clone(), text: Text::escaped(&why) });
@@ -175,15 +193,16 @@ pub(super) fn plan(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) -> Opt
     planned.map_err(|why| case.note(Note::LeftOff, &format!("it will be left off: {why}"))).ok()
 }
 
-fn start(work: &Work<'_>, node: &Node, planned: &Planned) -> Result<StartedHow, String> {
-    let config = domain_config::fit(node).map_err(|unfit| unfit.to_string())?;
-    let sight = work.host.look(node).map_err(|blind| blind.to_string())?;
+fn start(work: &Work<'_>, node: &Node, planned: &Planned) -> Result<StartedHow, NotStarted> {
+    let unable = NotStarted::Unable;
+    let config = domain_config::fit(node).map_err(|unfit| unable(unfit.to_string()))?;
+    let sight = work.host.look(node).map_err(|blind| unable(blind.to_string()))?;
     if sight.runs() {
         return Ok(StartedHow::Running);
     }
     // Looked at again here, because a domain can die between ready and go.
     if let Some(obstacle) = work.obstacle(node, &sight) {
-        return Err(obstacle);
+        return Err(unable(obstacle));
     }
     let power_on = PowerOn {
         host: work.host,

@@ -65,6 +65,29 @@ fn what_an_earlier_fence_answered_outlives_it() {
 }
 
 #[test]
+fn whose_power_on_a_fence_has_called_off_is_remembered_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = NodeName::parse("node2").unwrap();
+    let id = |bits| RequestId::from_bits(bits).to_string();
+    for (number, earlier) in [None, Some(Phase::Fenced), Some(Phase::Killing)].iter().enumerate() {
+        let state = State::at(dir.path().join(number.to_string()));
+        let remember = |fence| state.remember(&node, fence, &BootClock).unwrap();
+        if let Some(phase) = *earlier {
+            remember(Fence { phase, joined: vec![id(2)], ..fence(&id(1)) });
+        }
+        // An `on`, those of the fence before it, and what a broker of its own has left.
+        let before = [9, 1, 2, 3].map(id).to_vec();
+        remember(Fence { phase: Phase::Killing, before, ..fence(&id(3)) });
+        remember(fence(&id(3)));
+        let last = state.recall().fence_of(&node).cloned().unwrap();
+        let answered = *earlier != Some(Phase::Killing);
+        for (bits, after) in [(9, true), (1, answered), (2, answered), (3, false)] {
+            assert_eq!(last.comes_after_that_of(RequestId::from_bits(bits)), after, "{bits}");
+        }
+    }
+}
+
+#[test]
 fn a_damaged_file_and_one_of_another_boot_count_as_empty() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("alpha.state");
