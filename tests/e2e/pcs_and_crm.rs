@@ -90,12 +90,19 @@ fn the_lines_for_pcs_and_crm_configure_what_fences() {
     let delete = "pcs stonith level delete 2 node2";
     assert!(TEXT.contains(delete));
     let _ = typed(&dom0, delete);
-    let _ = typed(&dom0, "pcs stonith level clear && pcs stonith delete xen");
+    let _ = typed(&dom0, "pcs stonith level clear");
+    for device in ["xen", "ipmi1", "ipmi2"] {
+        let _ = typed(&dom0, &format!("pcs stonith delete {device}"));
+    }
 
-    let [primitive, list, topology, plugin] = &lines("crm ")[..] else { panic!("{TEXT}") };
-    let _ = typed(&dom0, primitive);
-    let _ = typed(&dom0, list);
-    let _ = typed(&dom0, topology);
+    let [primitive, list, ipmi1, ipmi2, topology, plugin] = &lines("crm ")[..] else {
+        panic!("{TEXT}")
+    };
+    for line in [primitive, list, ipmi1, ipmi2] {
+        let _ = typed(&dom0, line);
+    }
+    let levels = typed(&dom0, topology);
+    assert!(!levels.says("does not exist"), "{levels}");
     let _ = typed(&dom0, "crm_verify --live-check");
     it_fences(&dom0);
     let _ = typed(&dom0, "pcs stonith level clear && pcs stonith delete xen");
