@@ -318,6 +318,19 @@ fn root_starts_no_node_that_another_dom0_may_run() {
     assert!(runs(home) && !runs(away), "it runs twice");
 }
 
+/// Root's reset that joins somebody's `off` says how the node is started again.
+#[test]
+fn root_hears_that_a_joined_reset_leaves_a_node_off() {
+    let (xen1, xen2) = two();
+    xen2.fault(&["fault", "slow-destroy", "2000", "alpha-node2"]);
+    let off = xen1.in_node("alpha", "node1").spawn(&["xen-fence", "off", "node2"]);
+    destroy_goes_on(&xen2);
+    let fence = xen2.on(&["xen-fence-admin", "fence", "alpha", "node2"]).exits(0);
+    let _ = fence.saying("fenced (joined)").saying("left off here").saying("--action on");
+    let _ = off.wait().exits(0);
+    assert_eq!(xen2.domid("alpha", "node2"), None);
+}
+
 /// Whoever called an `on` off wants the node off: it is started on no other dom0 then.
 #[test]
 fn an_on_that_was_called_off_starts_the_node_nowhere() {

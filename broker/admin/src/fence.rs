@@ -112,6 +112,8 @@ fn converse(stream: &UnixStream, request: &Request) -> Ending {
         return Ending::Unable;
     }
     let (mut ending, mut left_off) = (Ending::Wrong, false);
+    // Joined, and nobody has said yet what becomes of the node.
+    let mut untold = false;
     for line in BufReader::new(stream).split(b'\n') {
         let Ok(mut line) = line else { break };
         line.push(b'\n');
@@ -133,7 +135,10 @@ fn converse(stream: &UnixStream, request: &Request) -> Ending {
                 let _unheard = tell(go(request.id()));
             }
             Body::Note { about: Note::Listening | Note::Going, .. } => {}
-            Body::Note { text, .. } => complain(text),
+            Body::Note { about, text } => {
+                untold &= about != Note::Progress;
+                complain(text);
+            }
             Body::Fenced { node, how: How::Shell } => complain(format!(
                 "only the shell that a migration of {node} left here was destroyed: not fenced"
             )),
@@ -145,33 +150,41 @@ fn converse(stream: &UnixStream, request: &Request) -> Ending {
                          lives",
                     );
                 }
-                if left_off && how == How::Joined {
-                    // Whoever it joins may power it on, and root has no other dom0 to ask first.
-                    let _unheard = tell(ClientLine::Look(request.id()));
-                } else if left_off {
+                if left_off {
                     // Root has no other dom0 to ask first: the broker need not wait for that.
                     let _unheard = tell(ClientLine::Look(request.id()));
-                    say(
-                        "it was not seen to run on this dom0 and is left off here; if it runs on no other \
-                         dom0, the same with --action on starts it",
-                    );
+                    // Whoever it joins may power it on, and that is said next.
+                    untold = how == How::Joined;
+                }
+                if left_off && !untold {
+                    say_left_off();
                 }
                 ending = Ending::Well;
             }
             Body::Started { node, how } => {
+                untold = false;
                 say(format!("{node} started ({how})"));
                 ending = Ending::Well;
             }
             Body::Unstarted { node, text } => {
-                complain(format!("{node} is off and stays off: {text}"))
+                untold = false;
+                complain(format!("{node} is off and stays off: {text}"));
             }
             Body::Refused { text, .. } => {
                 complain(format!("refused: {text}"));
                 ending = Ending::Wrong;
             }
             Body::Failed { text, .. } => complain(format!("failed: {text}")),
+            Body::Done if untold => say_left_off(),
             Body::Seen { .. } | Body::Finding { .. } | Body::Done => {}
         }
     }
     ending
+}
+
+fn say_left_off() {
+    say(
+        "it was not seen to run on this dom0 and is left off here; if it runs on no other dom0, the same \
+         with --action on starts it",
+    );
 }
