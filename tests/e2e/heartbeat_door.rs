@@ -10,6 +10,9 @@ static SHARED: Shared = Shared::new();
 const PLUGIN: &str = "/usr/lib/stonith/plugins/external/xen-fence";
 const DOM0: &str = "dom0=fence-alpha@xen1:2422";
 
+/// What it says of itself on one line.
+const INFOS: [&str; 4] = ["getinfo-devid", "getinfo-devname", "getinfo-devdescr", "getinfo-devurl"];
+
 /// The plugin in node1, with these variables.
 fn with(dom0: &Dom0, variables: &[&str], words: &[&str]) -> Output {
     let line = [&["env"], variables, &[PLUGIN], words].concat();
@@ -52,7 +55,7 @@ fn what_it_is_needs_nobody() {
     let dom0 = Dom0::builder().bare().raise().unwrap();
     let nowhere = |word: &str| dom0.on(&["unshare", "--net", PLUGIN, word]);
     assert_eq!(nowhere("getconfignames").exits(0).stdout, "dom0\n");
-    for word in ["getinfo-devid", "getinfo-devname", "getinfo-devdescr", "getinfo-devurl"] {
+    for word in INFOS {
         let told = nowhere(word).exits(0);
         assert!(!told.stdout.contains('\n') && !told.stdout.is_empty(), "{told}");
         assert!(told.stderr.is_empty(), "{told}");
@@ -61,11 +64,15 @@ fn what_it_is_needs_nobody() {
     assert!(xml.starts_with("<parameters>") && xml.contains("name=\"dom0\""), "{xml}");
     dom0.write("/tmp/p.xml", &xml, 0o644);
     let _ = dom0.on(&["xmllint", "--noout", "/tmp/p.xml"]).exits(0);
-    // A hundred times in a row, with the shell that starts it.
-    let line = format!("for i in $(seq 100); do {PLUGIN} getconfignames; done >/dev/null");
-    let hundred = dom0.sh(&line).exits(0);
-    println!("getconfignames takes {:?}", hundred.took / 100);
-    assert!(hundred.took < Duration::from_secs(5), "{hundred}");
+    // A hundred times in a row, with the shell that starts it; the best of three, on a machine that has other
+    // things to do.
+    for word in [&["getconfignames", "getinfo-xml"][..], &INFOS].concat() {
+        let line = format!("for i in $(seq 100); do {PLUGIN} {word}; done >/dev/null");
+        let hundreds = [(); 3].map(|()| dom0.sh(&line).exits(0).took);
+        let best = hundreds.into_iter().min().unwrap();
+        println!("{word} takes {:?}", best / 100);
+        assert!(best < Duration::from_secs(1), "{word}: {hundreds:?}");
+    }
     for word in ["gethosts", "status", "reset", "monitor", ""] {
         let _ = dom0.on(&["env", DOM0, PLUGIN, word, "node2"]).exits(1);
     }
