@@ -300,7 +300,9 @@ impl Planned {
         self.starts.gate(clock)
     }
 
-    pub(super) fn is_called_off(&self) -> bool {
+    /// Whether somebody has called it off.
+    #[must_use]
+    pub fn is_called_off(&self) -> bool {
         !self.token.exists()
     }
 

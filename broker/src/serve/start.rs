@@ -73,8 +73,8 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let planned = work.starts().plan(node, work.id).map_err(|why| cannot_start(&why))?;
     drop(lock);
     let started = start(work, node, &planned).map_err(|not| match not {
-        NotStarted::Unable(why) => cannot_start(&why),
-        NotStarted::Unwanted(why) => End::internal(why),
+        NotStarted::Unable(why) if !planned.is_called_off() => cannot_start(&why),
+        NotStarted::Unable(why) | NotStarted::Unwanted(why) => End::internal(why),
     })?;
     if started == StartedHow::Created
         && let Err(lost) = work.state().lives_anew(node.name(), work.host.clock)
