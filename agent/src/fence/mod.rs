@@ -18,14 +18,14 @@ use crate::client::{Start, Success, Terms, Told};
 use crate::clock::Deadline;
 use crate::course::{Course, News, Relay, Watch};
 use crate::endpoint::Endpoint;
-use crate::error::{Error, Kind, Retry};
+use crate::error::{Error, Retry};
 use crate::gather::{Missing, Party, Way, gather};
 use crate::reach::Patience;
 use crate::targets::Target;
 use crate::transport::{BootClock, Pace, Side};
 use crate::verdict::Verdict;
 use member::Member;
-use round::{Driver, End, culprit, is_unheard};
+use round::{Driver, End, culprit, has_refused, is_unheard};
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::thread;
@@ -247,7 +247,7 @@ fn settle(members: &[Member<'_>], terms: &Terms<'_>) {
     }
     // Whoever was not told to go has had nothing done either.
     let refused = |member: &Member<'_>| match member.stands {
-        Stands::Against => member.error.as_ref().is_some_and(|error| error.kind == Kind::Refused),
+        Stands::Against => has_refused(member),
         Stands::Unasked | Stands::Asked | Stands::Ready => true,
         Stands::Gone | Stands::Fenced(_) | Stands::Looked(..) | Stands::Lost => false,
     };

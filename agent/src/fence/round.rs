@@ -4,7 +4,7 @@
 use super::member::{Heard, Member, Stands};
 use crate::client::{LAST_WORDS, Stage, Start, Terms, holds};
 use crate::clock::Deadline;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::phase::Phase;
 use crate::transport::{Broken, Pace, Side};
 use std::time::Duration;
@@ -289,15 +289,21 @@ pub(super) fn start_of(member: &mut Member<'_>) -> Option<Start> {
     }
 }
 
-/// Whether any dom0 has not said its last word on a `go` that it may have heard, or has said that
-/// the node is fenced there: the next request is then the same one.
+/// Whether any dom0 has not said its last word on a `go` that it may have heard; or, of several, has
+/// done something or tried to, which is no end for the others: the next request is then the same one.
 pub(super) fn is_unheard(members: &[Member<'_>]) -> bool {
     let several = members.len() > 1;
     members.iter().any(|member| match member.stands {
         Stands::Gone | Stands::Lost => true,
         Stands::Fenced(_) | Stands::Looked(..) => several,
-        Stands::Unasked | Stands::Asked | Stands::Ready | Stands::Against => false,
+        Stands::Against => several && !has_refused(member),
+        Stands::Unasked | Stands::Asked | Stands::Ready => false,
     })
+}
+
+/// Whether a dom0 that is out says that it has had nothing done.
+pub(super) fn has_refused(member: &Member<'_>) -> bool {
+    member.error.as_ref().is_some_and(|error| error.kind == Kind::Refused)
 }
 
 /// The hosts that an outcome speaks of.

@@ -3,6 +3,7 @@
 mod played;
 
 use super::*;
+use crate::error::Kind;
 use crate::exit::Exit;
 pub(crate) use played::alone;
 use played::{ID, Script, play};
@@ -195,6 +196,26 @@ fn after_go_one_alone_proves_nothing() {
     let played = play(Action::Off, &[AWAY, ready]);
     assert!(played.unheard);
     assert_eq!(played.error().retry, Retry::UntilDeadline, "{}", played.error());
+}
+
+/// What one of several tried and did not end may still come to something, whatever the others say.
+#[test]
+fn an_id_is_given_up_when_all_say_that_nothing_was_done() {
+    const READY: (&str, u64, &str) = ("request", 30, "ready node2 on here none");
+    const GOING: (&str, u64, &str) = ("go", 1, "note going go was heard in time");
+    const FAILED: Script = &[READY, GOING, ("go", 30, "failed alive it lives on")];
+    const REFUSED: Script = &[READY, GOING, ("go", 30, "refused late-go x")];
+    for (scripts, unheard) in [
+        (&[FAILED, REFUSED][..], true),
+        (&[REFUSED, FAILED], true),
+        (&[FAILED, FAILED], true),
+        (&[REFUSED, REFUSED], false),
+        (&[FAILED], false),
+    ] {
+        let played = play(Action::Off, scripts);
+        assert!(played.went() && played.error().kind != Kind::Unknown);
+        assert_eq!(played.unheard, unheard, "{scripts:?}");
+    }
 }
 
 #[test]
