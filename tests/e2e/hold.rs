@@ -236,6 +236,20 @@ fn a_power_on_looks_at_the_hold_again_before_it_creates() {
     assert_eq!(dom0.domid("alpha", "node2"), None);
 }
 
+/// Nobody asks another dom0 for what root has stopped: it is no failure of this one.
+#[test]
+fn a_hold_that_stops_an_on_is_told_apart_from_what_this_dom0_cannot() {
+    let dom0 = two_clusters().stopped("alpha", "node2").raise().unwrap();
+    let mut client = Client::ready(&dom0, "node1", 0x507, "on node2");
+    dom0.fault(&["fault", "list-delay", "2000"]);
+    client.say("go", "");
+    settle(|| dom0.sh("ls /run/xen-fence/starts/alpha=node2=*").code == 0);
+    let _ = hold(&dom0, "");
+    let end = client.hears("failed");
+    assert!(end.contains(" internal ") && end.contains("held by alice"), "{end}");
+    assert_eq!(dom0.domid("alpha", "node2"), None);
+}
+
 #[test]
 fn a_hold_ends_by_itself_and_needs_nothing_that_a_reboot_takes_away() {
     let dom0 = take();
