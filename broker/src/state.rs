@@ -59,7 +59,7 @@ pub struct Fence {
     #[serde(default)]
     pub joined: Vec<String>,
     /// Requests that were answered with fences of this node before it: their retries kill nothing; and
-    /// those whose power-ons it or they have called off: their retries start nothing.
+    /// those whose power-ons it or they have called off or undone: their retries start nothing.
     #[serde(default)]
     pub before: Vec<String>,
     /// The callers that were answered with it.
@@ -82,6 +82,9 @@ pub struct Fence {
 struct Saved {
     boot: String,
     fences: BTreeMap<String, Fence>,
+    /// The `on` that has made each node's life, if one has and no fence has begun since.
+    #[serde(default)]
+    ons: BTreeMap<String, String>,
 }
 
 /// One cluster's state.
@@ -133,8 +136,8 @@ impl Fence {
         self.request == id || self.joined.iter().any(|joined| joined == id)
     }
 
-    /// Whether a request was answered with a fence of this node before this one, or its power-on was
-    /// called off.
+    /// Whether a request was answered with a fence of this node before this one, or what it had started is
+    /// called off or fenced.
     #[must_use]
     pub fn comes_after_that_of(&self, id: RequestId) -> bool {
         self.before.contains(&id.to_string())
@@ -201,9 +204,11 @@ impl State {
     /// # Errors
     /// A sentence that names the file; the fence goes on without.
     pub fn remember(&self, node: &NodeName, fence: Fence, clock: &dyn Clock) -> Result<(), String> {
-        self.change(clock, |fences| {
-            let fence = fence.after(fences.get(&node.lower()));
-            fences.insert(node.lower(), fence);
+        self.change(clock, |saved| {
+            let mut fence = fence;
+            fence.before.extend(saved.ons.remove(&node.lower()));
+            let fence = fence.after(saved.fences.get(&node.lower()));
+            saved.fences.insert(node.lower(), fence);
         })
     }
 
@@ -243,14 +248,21 @@ impl State {
         })
     }
 
-    /// Remembers that somebody's `on` has created the node. A fence that was begun before and never proven
-    /// was not of this life, and its retry is not to end it.
+    /// Remembers that this `on` has created the node: its retry is not to do so after another fence. One that
+    /// was begun before and never proven was not of this life, and its retry is not to end it.
     ///
     /// # Errors
     /// A sentence that names the file.
-    pub fn lives_anew(&self, node: &NodeName, clock: &dyn Clock) -> Result<(), String> {
-        self.change(clock, |fences| {
-            let last = fences.get_mut(&node.lower()).filter(|last| last.phase != Phase::Fenced);
+    pub fn lives_anew(
+        &self,
+        node: &NodeName,
+        on: RequestId,
+        clock: &dyn Clock,
+    ) -> Result<(), String> {
+        self.change(clock, |saved| {
+            saved.ons.insert(node.lower(), on.to_string());
+            let last =
+                saved.fences.get_mut(&node.lower()).filter(|last| last.phase != Phase::Fenced);
             if let Some(last) = last {
                 let own = std::iter::once(&last.request).chain(&last.joined).cloned();
                 last.before = last.before.iter().cloned().chain(own).collect();
@@ -271,8 +283,8 @@ impl State {
         (request, caller, starts): (RequestId, &str, bool),
         clock: &dyn Clock,
     ) -> Result<(), String> {
-        self.change(clock, |fences| {
-            let last = fences.get_mut(&node.lower());
+        self.change(clock, |saved| {
+            let last = saved.fences.get_mut(&node.lower());
             if let Some(last) = last.filter(|last| last.request == fence.request) {
                 last.restarts |= starts;
                 last.counted |= starts;
@@ -307,17 +319,13 @@ impl State {
         clock: &dyn Clock,
         change: impl FnOnce(&mut Fence),
     ) -> Result<(), String> {
-        self.change(clock, |fences| {
-            let last = fences.get_mut(&node.lower());
+        self.change(clock, |saved| {
+            let last = saved.fences.get_mut(&node.lower());
             last.filter(|last| last.is_of(request)).map(change).unwrap_or_default();
         })
     }
 
-    fn change(
-        &self,
-        clock: &dyn Clock,
-        change: impl FnOnce(&mut BTreeMap<String, Fence>),
-    ) -> Result<(), String> {
+    fn change(&self, clock: &dyn Clock, change: impl FnOnce(&mut Saved)) -> Result<(), String> {
         let cannot =
             |error: std::io::Error| format!("{} cannot be written: {error}", self.path.display());
         let guard = Lock::take(
@@ -334,7 +342,7 @@ impl State {
             Err(damage) => (Saved::default(), Some(damage)),
         };
         saved.boot = boot_id();
-        change(&mut saved.fences);
+        change(&mut saved);
         let text = serde_json::to_vec(&saved).map_err(|error| cannot(error.into()))?;
         whole_file::replace(&self.path, &text).map_err(cannot)?;
         damage.map_or(Ok(()), |damage| Err(format!("{damage}; it was written anew")))

@@ -77,7 +77,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
         NotStarted::Unable(why) | NotStarted::Unwanted(why) => End::internal(why),
     })?;
     if started == StartedHow::Created
-        && let Err(lost) = work.state().lives_anew(node.name(), work.host.clock)
+        && let Err(lost) = work.state().lives_anew(node.name(), work.id, work.host.clock)
     {
         case.note(Note::State, &format!("{lost}; a repeated request may kill it"));
     }
@@ -115,11 +115,11 @@ fn watch(case: &mut Case<'_, '_>, work: &Work<'_>, node: &Node) -> Result<(), En
     Err(End::internal(text.to_owned()))
 }
 
-/// Refuses the retry of an `on` that a fence has called off since its first attempt.
+/// Refuses the retry of an `on` that a fence has called off, or has undone, since its first attempt.
 fn is_wanted(work: &Work<'_>, node: &Node, before: &Remembered) -> Result<(), End> {
     let last = before.fence_of(node.name());
     if last.is_some_and(|last| last.comes_after_that_of(work.id)) {
-        return Err(End::internal("a later request called it off; ask anew".to_owned()));
+        return Err(End::internal("a later request wants it off; ask anew".to_owned()));
     }
     Ok(())
 }

@@ -112,18 +112,25 @@ fn a_fence_without_a_proof_is_not_of_a_life_that_an_on_has_made_since() {
     let dir = tempfile::tempdir().unwrap();
     let state = State::at(dir.path().join("alpha.state"));
     let node = NodeName::parse("node2").unwrap();
-    state.lives_anew(&node, &BootClock).unwrap();
+    state.lives_anew(&node, RequestId::from_bits(9), &BootClock).unwrap();
     for (phase, since) in [(Phase::Killing, true), (Phase::Failed, true), (Phase::Fenced, false)] {
         let id = RequestId::from_bits(7);
         let joined = vec![RequestId::from_bits(8).to_string()];
         let fence = Fence { phase, joined, ..fence(&id.to_string()) };
         let alone = State::at(dir.path().join(format!("{since}.{phase:?}")));
         alone.remember(&node, fence, &BootClock).unwrap();
-        alone.lives_anew(&node, &BootClock).unwrap();
+        alone.lives_anew(&node, RequestId::from_bits(9), &BootClock).unwrap();
         let last = alone.recall().fence_of(&node).cloned().unwrap();
         for bits in [7, 8] {
             assert_eq!(last.comes_after_that_of(RequestId::from_bits(bits)), since, "{phase:?}");
         }
+        // The `on` itself is before the next fence only.
+        assert!(!last.comes_after_that_of(RequestId::from_bits(9)));
+        alone
+            .remember(&node, self::fence(&RequestId::from_bits(10).to_string()), &BootClock)
+            .unwrap();
+        let last = alone.recall().fence_of(&node).cloned().unwrap();
+        assert!(last.comes_after_that_of(RequestId::from_bits(9)));
     }
 }
 
