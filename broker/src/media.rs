@@ -79,24 +79,24 @@ impl Disks {
         let heard = served.is_some();
         let mut disks = Self { own: Vec::new(), others: Vec::new(), heard, complete: true };
         // Of a domain that lives xenstore tells all, of one that goes ever less.
-        disks.complete = served
-            .as_ref()
-            .is_some_and(|served| configured.is_some() || served.iter().any(is_served));
-        let mut paths: Vec<(bool, PathBuf)> =
-            configured.unwrap_or_default().into_iter().map(|disk| (true, disk)).collect();
+        let told = served.as_ref().is_some_and(|served| served.iter().any(is_served));
+        disks.complete = heard && (configured.is_some() || told);
+        // Each with whether it is the node's, and whether it may be gone: what a configuration names beside that.
+        let mut paths: Vec<(bool, bool, PathBuf)> =
+            configured.unwrap_or_default().into_iter().map(|disk| (true, told, disk)).collect();
         for (domid, disk) in served.unwrap_or_default() {
             // What xenstore has kept of a domain that is gone is nobody's.
             if domids.contains(&domid) || living.contains(&domid) {
-                paths.push((domids.contains(&domid), disk));
+                paths.push((domids.contains(&domid), false, disk));
             }
         }
-        for (own, path) in paths {
+        for (own, may_be_gone, path) in paths {
             match (own, Medium::at(&path)) {
                 (true, Some(medium)) => {
                     disks.complete &= medium.answers();
                     disks.own.push(medium);
                 }
-                (true, None) => disks.complete = false,
+                (true, None) => disks.complete &= may_be_gone,
                 (false, medium) => disks.others.extend(medium),
             }
         }
@@ -171,7 +171,14 @@ mod tests {
         assert!(!told(None, Some(lives.clone()), &[]).complete);
         let own = told(None, Some(lives.clone()), &[5]);
         assert!(own.complete && own.own == [medium.clone()] && own.others.is_empty());
-        assert_eq!(told(configured(), Some(lives), &[]).others, [medium]);
+        assert_eq!(told(configured(), Some(lives.clone()), &[]).others, [medium]);
+        // A disk of its configuration that is not there, as one that was taken out.
+        let gone = || Some(vec![image.clone(), dir.path().join("none")]);
+        assert!(told(gone(), Some(lives), &[5]).complete);
+        // One that is served may be open all the same.
+        let open = vec![(5, dir.path().join("none"))];
+        assert!(!told(gone(), Some(open), &[5]).complete);
+        assert!(!told(gone(), Some(Vec::new()), &[]).complete);
         let kept = told(configured(), Some(dead), &[]);
         assert!(kept.others.is_empty(), "xenstore has kept it of the node's own life");
     }

@@ -59,7 +59,7 @@ pub struct Fence {
     #[serde(default)]
     pub joined: Vec<String>,
     /// Requests that were answered with fences of this node before it: their retries kill nothing; and
-    /// those whose power-ons it or they have called off or undone: their retries start nothing.
+    /// `on`s that it or they came after: their retries start nothing.
     #[serde(default)]
     pub before: Vec<String>,
     /// The callers that were answered with it.
@@ -82,9 +82,9 @@ pub struct Fence {
 struct Saved {
     boot: String,
     fences: BTreeMap<String, Fence>,
-    /// The `on` that has made each node's life, if one has and no fence has begun since.
+    /// The `on`s of each node that were told to go since its last fence had begun.
     #[serde(default)]
-    ons: BTreeMap<String, String>,
+    ons: BTreeMap<String, Vec<String>>,
 }
 
 /// One cluster's state.
@@ -136,8 +136,8 @@ impl Fence {
         self.request == id || self.joined.iter().any(|joined| joined == id)
     }
 
-    /// Whether a request was answered with a fence of this node before this one, or what it had started is
-    /// called off or fenced.
+    /// Whether a request was answered with a fence of this node before this one, or was an `on` that this one
+    /// came after.
     #[must_use]
     pub fn comes_after_that_of(&self, id: RequestId) -> bool {
         self.before.contains(&id.to_string())
@@ -145,17 +145,12 @@ impl Fence {
 
     /// This fence as the next of the node, after the one that was the last until now.
     fn after(mut self, last: Option<&Self>) -> Self {
-        // Whose power-on was that of a fence is known by that fence.
-        let own =
-            |id: &String| *id == self.request || last.is_some_and(|last| last.is_of_request(id));
-        let called_off: Vec<String> = self.before.iter().filter(|id| !own(id)).cloned().collect();
-        self.before = last.map_or_else(Vec::new, |last| last.before.clone());
-        self.before.extend(called_off);
         let Some(last) = last else { return self };
         if self.phase != Phase::Fenced {
             self.writers.clone_from(&last.writers);
             self.perhaps.clone_from(&last.perhaps);
         }
+        self.before.splice(..0, last.before.iter().cloned());
         if last.phase == Phase::Fenced {
             self.before.retain(|id| *id != last.request);
             self.before.push(last.request.clone());
@@ -206,7 +201,7 @@ impl State {
     pub fn remember(&self, node: &NodeName, fence: Fence, clock: &dyn Clock) -> Result<(), String> {
         self.change(clock, |saved| {
             let mut fence = fence;
-            fence.before.extend(saved.ons.remove(&node.lower()));
+            fence.before.extend(saved.ons.remove(&node.lower()).unwrap_or_default());
             let fence = fence.after(saved.fences.get(&node.lower()));
             saved.fences.insert(node.lower(), fence);
         })
@@ -248,19 +243,26 @@ impl State {
         })
     }
 
-    /// Remembers that this `on` has created the node: its retry is not to do so after another fence. One that
-    /// was begun before and never proven was not of this life, and its retry is not to end it.
+    /// Remembers that this `on` was told to go: its retry is not to start what a fence has left off since.
     ///
     /// # Errors
     /// A sentence that names the file.
-    pub fn lives_anew(
-        &self,
-        node: &NodeName,
-        on: RequestId,
-        clock: &dyn Clock,
-    ) -> Result<(), String> {
+    pub fn has_on(&self, node: &NodeName, on: RequestId, clock: &dyn Clock) -> Result<(), String> {
         self.change(clock, |saved| {
-            saved.ons.insert(node.lower(), on.to_string());
+            let ons = saved.ons.entry(node.lower()).or_default();
+            ons.retain(|id| *id != on.to_string());
+            ons.push(on.to_string());
+            ons.drain(..ons.len().saturating_sub(MOST_ANSWERED));
+        })
+    }
+
+    /// Remembers that somebody's `on` has created the node. A fence that was begun before and never proven
+    /// was not of this life, and its retry is not to end it.
+    ///
+    /// # Errors
+    /// A sentence that names the file.
+    pub fn lives_anew(&self, node: &NodeName, clock: &dyn Clock) -> Result<(), String> {
+        self.change(clock, |saved| {
             let last =
                 saved.fences.get_mut(&node.lower()).filter(|last| last.phase != Phase::Fenced);
             if let Some(last) = last {

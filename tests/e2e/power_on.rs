@@ -320,11 +320,17 @@ fn an_on_that_was_called_off_is_not_begun_by_its_retry() {
     first.say("go", "");
     settle(|| dom0.on(&["pgrep", "-f", "xl create /etc/xen/alpha-node2.cfg"]).code == 0);
     drop(first);
+    // One that waited for it.
+    let mut second = Client::ready(&dom0, "node1", 0x83, "on node2");
+    second.say("go", "");
+    let told = second.hear_within(Duration::from_secs(5)).unwrap_or_default();
+    assert!(told.contains("it is being powered on already"), "{told}");
+    drop(second);
     let _ = ask(&dom0, "alpha", "node1", &["off", "node2"]).exits(0);
     dom0.fault(&["clear"]);
     // Nor after another fence.
-    for _ in 0..2 {
-        let mut retry = Client::of(&dom0, "node1", 0x81);
+    for id in [0x81, 0x83, 0x81] {
+        let mut retry = Client::of(&dom0, "node1", id);
         retry.say("request", " on node2");
         let no = retry.hears("failed");
         assert!(no.contains(" internal a later request wants it off"), "{no}");

@@ -83,12 +83,6 @@ impl Starts {
         self.tokens(node).map_or(true, |tokens| !tokens.is_empty())
     }
 
-    /// The requests whose power-ons [`Starts::call_off`] would call off, as far as they can be read.
-    #[must_use]
-    pub fn all_for(&self, node: &Node) -> Vec<String> {
-        self.requests(node, |_| true).unwrap_or_default()
-    }
-
     /// Whether a power-on of the node is planned or under way; where nobody can tell, it is.
     #[must_use]
     pub fn has_plan_for(&self, node: &Node, processes: &dyn Processes) -> bool {
@@ -255,10 +249,10 @@ impl Token {
     }
 
     /// Whether its create may go on. When a unit has ended, systemd alone tells; one that has fallen silent
-    /// vouches for nothing, and the node may have lived for minutes.
+    /// vouches for nothing, and the node may have lived for minutes. A broker's own create it knows itself.
     fn may_go_on(&self, clock: &dyn Clock) -> bool {
         let is_old = self.age(clock).is_some_and(|age| age > RESET_IS_NEW);
-        !is_old || self.unit.as_deref().is_none_or(systemd::goes_on)
+        !is_old || self.leader.is_some() || self.unit.as_deref().is_none_or(systemd::goes_on)
     }
 
     fn read(path: &Path) -> Self {

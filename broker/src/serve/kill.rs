@@ -81,7 +81,6 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     }
     let touches_nothing = "no intent: nothing is to be touched";
     case.recorder.passed("written", if intended { "its intent" } else { touches_nothing });
-    let off_now = work.starts().all_for(node);
     let called_off = work.starts().call_off(node, &work.host).map_err(End::internal)?;
     // A kill is followed by a look in any case. Absence has to be seen after `go`, or a domain
     // that came since would live on beside its proof.
@@ -93,7 +92,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     }
     let aim = sight.evidence();
     let writers = work.writers_of_before(node);
-    remember(case, work, node, Phase::Killing, (powers_on, false), off_now);
+    remember(case, work, node, Phase::Killing, (powers_on, false));
     dump_core(case, work, node, &sight);
     let planned = powers_on.then(|| super::start::plan(case, work, node)).flatten();
     case.recorder.passed("aimed", &aim);
@@ -112,8 +111,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
         restraint.keep(case, work, node, planned.is_some());
     }
     let phase = if fenced { Phase::Fenced } else { Phase::Failed };
-    let restarts = (planned.is_some(), fenced && planned.is_some());
-    remember(case, work, node, phase, restarts, Vec::new());
+    remember(case, work, node, phase, (planned.is_some(), fenced && planned.is_some()));
     answer(case, node, ended?, &work.stated());
     if !fenced {
         // Another dom0 may have killed the node, whose shell this was.
@@ -280,15 +278,13 @@ pub(super) fn answer(case: &mut Case<'_, '_>, node: &Node, how: How, stated: &st
     case.session.say(Body::Fenced { node: node.name().clone(), how });
 }
 
-/// Writes down how far the fence is, and by which requests the power-ons were that it called off; without
-/// it promise 4 is not kept, and the reply says so.
+/// Writes down how far the fence is; without it promise 4 is not kept, and the reply says so.
 fn remember(
     case: &mut Case<'_, '_>,
     work: &Work<'_>,
     node: &Node,
     phase: Phase,
     (restarts, counted): (bool, bool),
-    called_off: Vec<String>,
 ) {
     let pid = i32::try_from(std::process::id()).unwrap_or(0);
     let fence = Fence {
@@ -300,7 +296,7 @@ fn remember(
         started_ms: None,
         begun_ms: None,
         joined: Vec::new(),
-        before: called_off,
+        before: Vec::new(),
         answered: if phase == Phase::Fenced { vec![work.caller()] } else { Vec::new() },
         writers: Vec::new(),
         perhaps: Vec::new(),

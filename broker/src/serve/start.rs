@@ -37,6 +37,9 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
     let hold = restraint.word();
     let Go { lock, .. } = standoff::ready(case, work, node.name(), power, asker, hold, lock)?;
     case.recorder.passed("go", "");
+    if let Err(lost) = work.state().has_on(node.name(), work.id, work.host.clock) {
+        case.note(Note::State, &format!("{lost}; a repeated request may start it once more"));
+    }
     if under_way || is_under_way(work, node) {
         drop(lock);
         return watch(case, work, node);
@@ -77,7 +80,7 @@ pub(super) fn carry_out(case: &mut Case<'_, '_>, work: &Work<'_>) -> Result<(), 
         NotStarted::Unable(why) | NotStarted::Unwanted(why) => End::internal(why),
     })?;
     if started == StartedHow::Created
-        && let Err(lost) = work.state().lives_anew(node.name(), work.id, work.host.clock)
+        && let Err(lost) = work.state().lives_anew(node.name(), work.host.clock)
     {
         case.note(Note::State, &format!("{lost}; a repeated request may kill it"));
     }

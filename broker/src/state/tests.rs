@@ -65,29 +65,6 @@ fn what_an_earlier_fence_answered_outlives_it() {
 }
 
 #[test]
-fn whose_power_on_a_fence_has_called_off_is_remembered_with_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let node = NodeName::parse("node2").unwrap();
-    let id = |bits| RequestId::from_bits(bits).to_string();
-    for (number, earlier) in [None, Some(Phase::Fenced), Some(Phase::Killing)].iter().enumerate() {
-        let state = State::at(dir.path().join(number.to_string()));
-        let remember = |fence| state.remember(&node, fence, &BootClock).unwrap();
-        if let Some(phase) = *earlier {
-            remember(Fence { phase, joined: vec![id(2)], ..fence(&id(1)) });
-        }
-        // An `on`, those of the fence before it, and what a broker of its own has left.
-        let before = [9, 1, 2, 3].map(id).to_vec();
-        remember(Fence { phase: Phase::Killing, before, ..fence(&id(3)) });
-        remember(fence(&id(3)));
-        let last = state.recall().fence_of(&node).cloned().unwrap();
-        let answered = *earlier != Some(Phase::Killing);
-        for (bits, after) in [(9, true), (1, answered), (2, answered), (3, false)] {
-            assert_eq!(last.comes_after_that_of(RequestId::from_bits(bits)), after, "{bits}");
-        }
-    }
-}
-
-#[test]
 fn a_damaged_file_and_one_of_another_boot_count_as_empty() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("alpha.state");
@@ -112,25 +89,30 @@ fn a_fence_without_a_proof_is_not_of_a_life_that_an_on_has_made_since() {
     let dir = tempfile::tempdir().unwrap();
     let state = State::at(dir.path().join("alpha.state"));
     let node = NodeName::parse("node2").unwrap();
-    state.lives_anew(&node, RequestId::from_bits(9), &BootClock).unwrap();
+    state.lives_anew(&node, &BootClock).unwrap();
     for (phase, since) in [(Phase::Killing, true), (Phase::Failed, true), (Phase::Fenced, false)] {
         let id = RequestId::from_bits(7);
         let joined = vec![RequestId::from_bits(8).to_string()];
         let fence = Fence { phase, joined, ..fence(&id.to_string()) };
         let alone = State::at(dir.path().join(format!("{since}.{phase:?}")));
         alone.remember(&node, fence, &BootClock).unwrap();
-        alone.lives_anew(&node, RequestId::from_bits(9), &BootClock).unwrap();
+        for on in [9, 11, 9] {
+            alone.has_on(&node, RequestId::from_bits(on), &BootClock).unwrap();
+        }
+        alone.lives_anew(&node, &BootClock).unwrap();
         let last = alone.recall().fence_of(&node).cloned().unwrap();
         for bits in [7, 8] {
             assert_eq!(last.comes_after_that_of(RequestId::from_bits(bits)), since, "{phase:?}");
         }
-        // The `on` itself is before the next fence only.
+        // The `on`s themselves are before the next fence only.
         assert!(!last.comes_after_that_of(RequestId::from_bits(9)));
         alone
             .remember(&node, self::fence(&RequestId::from_bits(10).to_string()), &BootClock)
             .unwrap();
         let last = alone.recall().fence_of(&node).cloned().unwrap();
-        assert!(last.comes_after_that_of(RequestId::from_bits(9)));
+        for on in [9, 11] {
+            assert!(last.comes_after_that_of(RequestId::from_bits(on)));
+        }
     }
 }
 

@@ -33,6 +33,12 @@ fn audit_of_sshd() {
             ),
             typed("XF125", own("DenyUsers fence-a*")),
             typed("XF125", "sed -i '/^AuthorizedKeysCommand /d' /etc/xen-fence/sshd_config"),
+            typed("XF125", "sed -i '/^AuthorizedKeysCommand/d' /etc/xen-fence/sshd_config"),
+            told(
+                "XF120",
+                own("Match Adress 10.0.0.0/8"),
+                "rm /etc/xen-fence/sshd_config.d/more.conf",
+            ),
             told(
                 "XF120",
                 own("PubkeyAuthentication no"),
@@ -87,6 +93,9 @@ fn audit_of_sshd_with_several_faults() {
     assert!(hosts.contains("\nDenyUsers root # not these\n"), "{hosts}");
 }
 
+/// Ours is read before it then, or nobody's.
+const FIRST: &str = "rm /etc/ssh/sshd_config.d/a.conf";
+
 #[test]
 fn audit_of_the_hosts_own_sshd() {
     let matched = "/etc/ssh/sshd_config.d/xen-fence.conf";
@@ -102,12 +111,14 @@ fn audit_of_the_hosts_own_sshd() {
     each(
         &dom0,
         &[
-            typed("XF020", block("LocalPort 22", "ForceCommand /bin/true")),
-            typed("XF020", block("LocalAddress 10.77.0.254", "ForceCommand /bin/true")),
+            // Others log in by these, too: what they have is not changed by a command.
+            told("XF020", block("LocalPort 22", "ForceCommand /bin/true"), FIRST),
+            told("XF020", block("LocalAddress 10.77.0.254", "ForceCommand /bin/true"), FIRST),
             // alpha may come from anywhere, beta from two networks.
-            typed("XF020", block("Address 10.1.0.0/16", "ForceCommand /bin/false")),
-            typed("XF024", block("Address 192.168.7.128/25", "PermitTTY yes")),
-            typed("XF125", block("Address 192.168.7.0/24", "PubkeyAuthentication no")),
+            told("XF020", block("Address = 10.1.0.0/16", "ForceCommand /bin/false"), FIRST),
+            told("XF024", block("Address 192.168.7.128/25", "PermitTTY yes"), FIRST),
+            told("XF125", block("Address 192.168.7.0/24", "PubkeyAuthentication no"), FIRST),
+            typed("XF024", block("Group = xen-fence", "PermitTTY yes")),
             typed(
                 "XF020",
                 "printf 'Match User fence-*\\n ForceCommand /bin/true\\n' > /etc/ssh/sshd_config.d/a.conf",
@@ -253,6 +264,12 @@ fn audit_of_the_hosts_own_sshd_beside_that_for_fencing() {
                 format!(
                     "{}; mkdir -p /usr/etc/ssh; mv /etc/ssh/sshd_config /usr/etc/ssh/",
                     with("TrustedUserCAKeys /etc/ssh/everybody")
+                ),
+            ),
+            typed(
+                "XF021",
+                with(
+                    "TrustedUserCAKeys /etc/ssh/everybody\nMatch Address 10.0.0.0/8\n DenyUsers guest",
                 ),
             ),
             // From somewhere they get in.

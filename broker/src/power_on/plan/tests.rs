@@ -173,6 +173,10 @@ fn a_unit_that_was_asked_for_stays_known_beside_a_create_without_it() {
     planned.is_carried_out_by(Some("xen-fence-no-such.service".to_owned()), None).unwrap();
     planned.is_carried_out_by(None, Some((i32::MAX, 1))).unwrap();
     assert!(!has_orphan(&starts).unwrap(), "its broker is there");
+    let limit = u64::try_from(RESET_IS_NEW.as_millis()).unwrap();
+    let begun_ms = BootClock.now().millis().checked_sub(limit + 1_000);
+    Token { begun_ms, ..Token::read(&planned.token) }.write(&planned.token).unwrap();
+    assert_eq!(begun(&starts).unwrap(), [id(1).to_string()], "the broker has begun it itself");
     let gone = Token { broker: (i32::MAX, 1), ..Token::read(&planned.token) };
     gone.write(&planned.token).unwrap();
     assert!(has_orphan(&starts).unwrap());

@@ -5,7 +5,7 @@ use super::super::accounts::{self, Account};
 use super::super::look::{self, About, finding_of};
 use super::config::{self, Line};
 use super::settings::{self, Effective, Seen, Unread};
-use super::{SSHD, Way, door};
+use super::{SSHD, Way, blocks, door, mends};
 use crate::audit::Finding;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -37,7 +37,7 @@ pub(super) fn look(accounts: &[Account<'_>]) -> Vec<Finding> {
         }
         findings.extend(found.into_iter().map(|(value, seen)| {
             let is_it = |line: &&Line| line.keyword == keyword && line.value == value;
-            lets_in(&seen, keyword, value, lines.iter().find(is_it))
+            lets_in(&seen, keyword, value, lines.iter().find(is_it), &lines)
         }));
     }
     findings
@@ -93,13 +93,19 @@ fn of_files(seen: &[Seen<'_>], lines: &[Line]) -> Vec<Finding> {
         let is_it = |line: &&Line| {
             line.keyword == keyword && line.value.split(' ').any(|word| word == pattern)
         };
-        lets_in(&seen, keyword, pattern, lines.iter().find(is_it))
+        lets_in(&seen, keyword, pattern, lines.iter().find(is_it), lines)
     }));
     findings
 }
 
 /// It takes keys or certificates from where the policy has no say.
-fn lets_in(seen: &[&Seen<'_>], keyword: &str, value: &str, line: Option<&Line>) -> Finding {
+fn lets_in(
+    seen: &[&Seen<'_>],
+    keyword: &str,
+    value: &str,
+    line: Option<&Line>,
+    lines: &[Line],
+) -> Finding {
     let clusters = settings::clusters(seen.iter().copied());
     let login = seen.first().map_or_else(String::new, |(_, it)| it.login.to_string());
     let evidence = format!(
@@ -109,7 +115,20 @@ fn lets_in(seen: &[&Seen<'_>], keyword: &str, value: &str, line: Option<&Line>) 
     );
     let file = Way::Hosts.file();
     let about = line.map_or_else(|| file.to_owned(), settings::place);
-    let mend = format!("sed -i '1i DenyUsers fence-*' {file}; {}", Way::Hosts.reload());
+    // The list of a block counts in the place of the one for all. That comes last, because it moves lines.
+    let list = |(account, it): &&Seen<'_>| {
+        let mut lines = blocks::lines_for(lines, account, &it.login).into_iter();
+        let list =
+            lines.find(|line| line.keyword == "denyusers").filter(|line| !line.blocks.is_empty());
+        list.map_or_else(
+            || (true, format!("sed -i '1i DenyUsers fence-*' {file}")),
+            |line| (false, mends::append(line, "fence-*")),
+        )
+    };
+    let lists: BTreeSet<(bool, String)> = seen.iter().map(list).collect();
+    let mut commands: Vec<String> = lists.into_iter().map(|(_, command)| command).collect();
+    commands.push(Way::Hosts.reload());
+    let mend = commands.join("; ");
     finding_of(&clusters, &settings::KEYS, about, evidence, mend)
 }
 

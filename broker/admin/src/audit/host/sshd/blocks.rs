@@ -1,7 +1,7 @@
 //! Which lines of sshd's files are for a login: a Match block can be for somebody else.
 
 use super::super::accounts::Account;
-use super::config::Line;
+use super::config::{self, Line};
 use super::logins::Login;
 use crate::acl::accounts::GROUP;
 use crate::patterns::{comes_from, fits};
@@ -31,9 +31,22 @@ pub(super) fn lines_for<'a>(
     found.into_iter().map(|(_, line)| line).collect()
 }
 
+/// Whether a block is for the accounts of clusters and for nobody else: it names them, or their group, and
+/// nothing besides.
+pub(super) fn is_for_clusters_alone(criteria: &str) -> bool {
+    let words: Vec<&str> = config::criteria(criteria).collect();
+    words.chunks(2).any(|pair| match pair {
+        [criterion, patterns] if criterion.eq_ignore_ascii_case("group") => *patterns == GROUP,
+        [criterion, patterns] if criterion.eq_ignore_ascii_case("user") => {
+            patterns.split(',').all(|pattern| pattern.starts_with("fence-"))
+        }
+        _ => false,
+    })
+}
+
 /// Whether the criteria of a block fit a login; nothing if that hangs on what is not known here.
 fn is_for(criteria: &str, account: &str, login: &Login) -> Option<bool> {
-    let mut words = criteria.split([' ', '=']);
+    let mut words = config::criteria(criteria);
     let mut found = Vec::new();
     while let Some(criterion) = words.next() {
         let criterion = criterion.to_ascii_lowercase();
@@ -79,6 +92,8 @@ mod tests {
             ("all", Some(true)),
             ("User bob", Some(false)),
             ("user=fence-*", Some(true)),
+            ("User = bob", Some(false)),
+            ("Group = xen-fence", Some(true)),
             ("User bob,fence-?lpha", Some(true)),
             ("User *,!fence-alpha", Some(false)),
             ("Group wheel,xen-*", Some(true)),

@@ -74,6 +74,13 @@ fn collect(
 const TO_THE_END: [&str; 4] =
     ["forcecommand", "authorizedkeyscommand", "authorizedprincipalscommand", "subsystem"];
 
+/// Whether a Match block begins at this line.
+pub(super) fn is_match(file: &Path, number: usize) -> bool {
+    let text = look::text(file).ok().flatten().unwrap_or_default();
+    let line = number.checked_sub(1).and_then(|index| text.lines().nth(index));
+    line.and_then(read).is_some_and(|(keyword, _)| keyword == "match")
+}
+
 /// Keyword and value: separated by spaces or one `=`, the value perhaps quoted. A comment may follow.
 fn read(line: &str) -> Option<(String, String)> {
     let line = line.trim();
@@ -92,6 +99,11 @@ fn read(line: &str) -> Option<(String, String)> {
     });
     let value = words.collect::<Vec<_>>().join(" ").replace('"', "");
     Some((keyword, value))
+}
+
+/// The criteria of a Match line and their patterns, which may stand behind a `=`.
+pub(super) fn criteria(value: &str) -> impl Iterator<Item = &str> {
+    value.split([' ', '=']).filter(|word| !word.is_empty())
 }
 
 /// The files of an Include: with `*` in the last part of the path, as everybody writes it.

@@ -15,6 +15,7 @@ pub(super) const SHUT_OUT: Code =
 /// Where each of the two ways has the keys from.
 pub(super) const KEY_COMMAND: &str =
     "AuthorizedKeysCommand /usr/lib/xen-fence/xen-fence-keys 64 %u %U %k";
+const KEY_COMMAND_USER: &str = "AuthorizedKeysCommandUser root";
 pub(super) const KEY_FILE: &str = "AuthorizedKeysFile /etc/xen-fence/keys/%u";
 
 /// What keeps an account out.
@@ -115,7 +116,13 @@ pub(super) fn look(
                 Way::Hosts => KEY_FILE,
             };
             let own = wanted.split(' ').next().unwrap_or_default().to_ascii_lowercase();
-            (of(keyword), Some(mends::give(way, of(&own), wanted, lines)))
+            let mend = mends::give(way, of(&own), wanted, lines);
+            // sshd refuses the one without the other.
+            let has_user = it.all("authorizedkeyscommanduser").iter().any(|user| user != "none");
+            let user = (way == Way::Dedicated && !has_user).then(|| {
+                mends::give(way, of("authorizedkeyscommanduser"), KEY_COMMAND_USER, lines)
+            });
+            (of(keyword), Some(user.into_iter().chain([mend]).collect::<Vec<_>>().join("; ")))
         }
     };
     let about = line.map_or_else(|| way.file().to_owned(), place);

@@ -2,7 +2,7 @@
 //! listens. A Match block may hold for one of them alone.
 
 use super::super::accounts::Account;
-use super::config::Line;
+use super::config::{self, Line};
 use crate::patterns::written;
 use ipnet::IpNet;
 use std::collections::BTreeMap;
@@ -82,7 +82,7 @@ fn named(lines: &[Line], criterion: &str) -> Vec<IpNet> {
     let blocks = lines.iter().filter(|line| line.keyword == "match");
     let mut found = Vec::new();
     for block in blocks {
-        let words: Vec<&str> = block.value.split([' ', '=']).collect();
+        let words: Vec<&str> = config::criteria(&block.value).collect();
         for pair in words.windows(2) {
             if let [keyword, patterns] = pair
                 && keyword.eq_ignore_ascii_case(criterion)

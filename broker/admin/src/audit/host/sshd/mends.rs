@@ -3,37 +3,44 @@
 //! moves those that others change, as far as that can be.
 
 use super::super::look;
-use super::config::Line;
+use super::blocks;
+use super::config::{self, Line};
 use super::{MATCH_FILE, Way};
 use crate::acl::accounts::GROUP;
 use std::path::Path;
 
-/// The command that gives a setting its value: in the place of the line at fault, or where it comes first.
+/// The command that gives a setting its value: in the place of the line at fault where that is for the accounts
+/// alone, or in a line that sshd takes before it. What others have stays as it is.
 pub(super) fn give(way: Way, at_fault: Option<&Line>, wanted: &str, lines: &[Line]) -> String {
-    match at_fault.filter(|line| !yields(way, line, lines)) {
-        Some(line) => set(line, wanted),
-        None => add(way, wanted, lines),
+    let Some(line) = at_fault else { return add(way, wanted, lines) };
+    // That one cannot stand in a block.
+    let is_for_all = line.keyword == "permituserenvironment";
+    let is_for_them = line.blocks.iter().any(|criteria| blocks::is_for_clusters_alone(criteria));
+    if way == Way::Dedicated || is_for_all || is_for_them {
+        return set(line, wanted);
     }
-}
-
-/// Whether a line for others as well yields to one in our block: sshd takes what is in blocks first, and of
-/// those the first.
-fn yields(way: Way, line: &Line, lines: &[Line]) -> bool {
+    // sshd takes what is in blocks first, and of those the first.
     let at = |is_it: &dyn Fn(&Line) -> bool| lines.iter().position(is_it);
-    let block = at(&is_block);
-    way == Way::Hosts
-        && line.file != Path::new(MATCH_FILE)
-        // That one cannot stand in a block.
-        && line.keyword != "permituserenvironment"
-        && block.is_some()
-        && (line.blocks.is_empty() || block < at(&|other| other == line))
+    if line.blocks.is_empty() || at(&is_block) < at(&|other| other == line) {
+        return add(way, wanted, lines);
+    }
+    let place = format!("{}:{}", line.file.display(), line.number);
+    format!(
+        "have sshd read {MATCH_FILE} before the Match block of {place}, which is for others, too"
+    )
 }
 
-/// Whether our block begins here.
+/// Whether our block begins here, outside of all others.
 fn is_block(line: &Line) -> bool {
     line.file == Path::new(MATCH_FILE)
         && line.keyword == "match"
-        && line.value == format!("Group {GROUP}")
+        && line.blocks.is_empty()
+        && is_ours(&line.value)
+}
+
+fn is_ours(criteria: &str) -> bool {
+    let words: Vec<&str> = config::criteria(criteria).collect();
+    matches!(words.as_slice(), [by, whom] if by.eq_ignore_ascii_case("group") && *whom == GROUP)
 }
 
 /// The command that puts another line in the place of this one.
@@ -47,14 +54,17 @@ fn add(way: Way, wanted: &str, lines: &[Line]) -> String {
     if way == Way::Dedicated {
         return add_for_all(way, wanted, lines);
     }
-    let ours = format!("Group {GROUP}");
     let is_in = |line: &&Line| {
-        let is_inside = line.keyword != "match" && line.blocks.last() == Some(&ours);
-        is_block(line) || line.file == Path::new(MATCH_FILE) && is_inside
+        let is_inside = matches!(line.blocks.as_slice(), [criteria] if is_ours(criteria));
+        is_block(line) || line.file == Path::new(MATCH_FILE) && line.keyword != "match" && is_inside
     };
     match lines.iter().rfind(is_in) {
         Some(last) => sed("-i", &format!("{}a {wanted}", last.number), &last.file),
-        None => format!("put `{wanted}` into a block `Match Group {GROUP}` in {MATCH_FILE}"),
+        None => format!(
+            "have sshd read the block `Match Group {GROUP}` of {MATCH_FILE}, with `{wanted}` in it: put \
+             `Include /etc/ssh/sshd_config.d/*.conf` above all else in {}",
+            way.file()
+        ),
     }
 }
 
@@ -173,6 +183,32 @@ mod tests {
         assert_eq!(typed(" AcceptEnv A", &|line| vec![comment_out(line)]), "# AcceptEnv A");
     }
 
+    /// Administrators log in by the host's own sshd.
+    #[test]
+    fn what_is_for_others_as_well_stays_as_it_is() {
+        let wanted = "PermitTTY no";
+        let block = line(MATCH_FILE, 3, "match", "group = xen-fence", None);
+        for (criteria, is_first, mend) in [
+            (None, false, "sed -i '3a"),
+            (Some("Address 10.0.0.0/8"), false, "sed -i '3a"),
+            (Some("Address 10.0.0.0/8"), true, "have sshd read"),
+            (Some("User fence-*,root"), true, "have sshd read"),
+            (Some("User fence-*"), true, r"sed -i '7s|^\s*permittty"),
+            (Some("Address 10.0.0.0/8 Group xen-fence"), true, r"sed -i '7s|^\s*permittty"),
+        ] {
+            let at_fault = line("/etc/ssh/a", 7, "permittty", "yes", criteria);
+            let mut lines = vec![block.clone(), at_fault.clone()];
+            if is_first {
+                lines.reverse();
+            }
+            let found = give(Way::Hosts, Some(&at_fault), wanted, &lines);
+            assert!(found.starts_with(mend), "{criteria:?}: {found}");
+            let unread =
+                give(Way::Hosts, Some(&at_fault), wanted, &lines[usize::from(!is_first)..][..1]);
+            assert!(!unread.starts_with("sed -i '3a"), "{unread}");
+        }
+    }
+
     fn line(file: &str, number: usize, keyword: &str, value: &str, block: Option<&str>) -> Line {
         let blocks = block.into_iter().map(str::to_owned).collect();
         Line { file: file.into(), number, keyword: keyword.into(), value: value.into(), blocks }
@@ -197,6 +233,9 @@ mod tests {
         let added = |lines: &[Line]| add(Way::Hosts, "X y", lines);
         assert_eq!(added(&ours), format!("sed -i '5a X y' {MATCH_FILE}"));
         assert_eq!(added(&ours[..1]), format!("sed -i '3a X y' {MATCH_FILE}"));
-        assert!(added(&ours[3..]).starts_with("put `X y` into a block"), "{}", added(&ours[3..]));
+        let unread = added(&ours[3..]);
+        assert!(unread.starts_with("have sshd read the block"), "{unread}");
+        let inner = [line(MATCH_FILE, 3, "match", "Group xen-fence", Some("Group sftponly"))];
+        assert_eq!(added(&inner), unread, "it holds for nobody there");
     }
 }

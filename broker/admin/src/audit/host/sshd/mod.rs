@@ -187,6 +187,10 @@ fn of_way<'a>(way: Way, accounts: &'a [Account<'a>]) -> Result<Vec<Seen<'a>>, Un
 fn refused(way: Way, why: &str) -> Finding {
     let place = config::place_of(why);
     let mend = match &place {
+        Some((file, number)) if config::is_match(Path::new(file), *number) => format!(
+            "correct the criteria of the Match block at {file}:{number}: as a comment they would make its lines \
+             everybody's"
+        ),
         Some((file, number)) => {
             format!("sed -i '{number}s/^/#/' {}; {}", look::quoted(file), way.reload())
         }
