@@ -23,6 +23,9 @@ const PATIENCE: Duration = Duration::from_millis(500);
 /// ones; a cluster has fewer nodes, and a retry comes within two minutes.
 const MOST_ANSWERED: usize = 64;
 
+/// So many `on`s before a fence are: they push out no request that was answered.
+const MOST_ONS: usize = 16;
+
 /// How far a fence has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -252,7 +255,7 @@ impl State {
             let ons = saved.ons.entry(node.lower()).or_default();
             ons.retain(|id| *id != on.to_string());
             ons.push(on.to_string());
-            ons.drain(..ons.len().saturating_sub(MOST_ANSWERED));
+            ons.drain(..ons.len().saturating_sub(MOST_ONS));
         })
     }
 

@@ -65,6 +65,27 @@ fn what_an_earlier_fence_answered_outlives_it() {
 }
 
 #[test]
+fn however_many_ask_for_it_on_what_was_answered_is_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = State::at(dir.path().join("alpha.state"));
+    let node = NodeName::parse("node2").unwrap();
+    let id = RequestId::from_bits;
+    let remember = |bits| {
+        let fence = fence(&id(bits).to_string());
+        state.remember(&node, fence, &BootClock).unwrap();
+    };
+    remember(1);
+    remember(2);
+    for on in 100..200 {
+        state.has_on(&node, id(on), &BootClock).unwrap();
+    }
+    remember(3);
+    let last = state.recall().fence_of(&node).cloned().unwrap();
+    assert!(last.comes_after_that_of(id(1)) && last.comes_after_that_of(id(199)));
+    assert!(!last.comes_after_that_of(id(150)));
+}
+
+#[test]
 fn a_damaged_file_and_one_of_another_boot_count_as_empty() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("alpha.state");

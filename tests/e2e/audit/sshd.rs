@@ -272,6 +272,13 @@ fn audit_of_the_hosts_own_sshd_beside_that_for_fencing() {
                     "TrustedUserCAKeys /etc/ssh/everybody\nMatch Address 10.0.0.0/8\n DenyUsers guest",
                 ),
             ),
+            // A block that is for none of these logins has no say.
+            typed(
+                "XF021",
+                with(
+                    "TrustedUserCAKeys /etc/ssh/everybody\nMatch Host *.example\n DenyUsers guest",
+                ),
+            ),
             // From somewhere they get in.
             typed("XF021", with("TrustedUserCAKeys /etc/ssh/everybody\nAllowUsers *@10.0.0.0/8")),
             told("XF049", with("NoSuchThing yes"), "rm /etc/ssh/sshd_config.d/a.conf"),

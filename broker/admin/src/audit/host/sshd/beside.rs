@@ -115,12 +115,16 @@ fn lets_in(
     );
     let file = Way::Hosts.file();
     let about = line.map_or_else(|| file.to_owned(), settings::place);
-    // The list of a block counts in the place of the one for all. That comes last, because it moves lines.
+    // The list of a block counts in the place of the one for all, where sshd says so. That comes last, because
+    // it moves lines.
     let list = |(account, it): &&Seen<'_>| {
+        let said = |line: &&Line| {
+            let mut words = line.value.split(' ');
+            words.all(|word| it.words("denyusers").any(|said| said == word))
+        };
         let mut lines = blocks::lines_for(lines, account, &it.login).into_iter();
-        let list =
-            lines.find(|line| line.keyword == "denyusers").filter(|line| !line.blocks.is_empty());
-        list.map_or_else(
+        let list = lines.find(|line| line.keyword == "denyusers" && said(line));
+        list.filter(|line| !line.blocks.is_empty()).map_or_else(
             || (true, format!("sed -i '1i DenyUsers fence-*' {file}")),
             |line| (false, mends::append(line, "fence-*")),
         )

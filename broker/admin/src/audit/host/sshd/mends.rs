@@ -25,17 +25,22 @@ pub(super) fn give(way: Way, at_fault: Option<&Line>, wanted: &str, lines: &[Lin
         return add(way, wanted, lines);
     }
     let place = format!("{}:{}", line.file.display(), line.number);
+    if line.file == Path::new(MATCH_FILE) {
+        return format!("put the block `Match Group {GROUP}` before that of {place}");
+    }
     format!(
         "have sshd read {MATCH_FILE} before the Match block of {place}, which is for others, too"
     )
 }
 
-/// Whether our block begins here, outside of all others.
+/// Whether our block begins here.
 fn is_block(line: &Line) -> bool {
-    line.file == Path::new(MATCH_FILE)
-        && line.keyword == "match"
-        && line.blocks.is_empty()
-        && is_ours(&line.value)
+    is_read(line) && is_ours(&line.value)
+}
+
+/// Whether a block of our file begins here, outside of all others.
+fn is_read(line: &Line) -> bool {
+    line.file == Path::new(MATCH_FILE) && line.keyword == "match" && line.blocks.is_empty()
 }
 
 fn is_ours(criteria: &str) -> bool {
@@ -60,9 +65,13 @@ fn add(way: Way, wanted: &str, lines: &[Line]) -> String {
     };
     match lines.iter().rfind(is_in) {
         Some(last) => sed("-i", &format!("{}a {wanted}", last.number), &last.file),
+        None if lines.iter().any(is_read) => format!(
+            "put `{wanted}` into a block `Match Group {GROUP}` of its own, above all others of {MATCH_FILE}"
+        ),
+        // That file alone: what nobody has read so far, beside it, would be everybody's.
         None => format!(
             "have sshd read the block `Match Group {GROUP}` of {MATCH_FILE}, with `{wanted}` in it: put \
-             `Include /etc/ssh/sshd_config.d/*.conf` above all else in {}",
+             `Include {MATCH_FILE}` above all else in {}",
             way.file()
         ),
     }
@@ -207,6 +216,9 @@ mod tests {
                 give(Way::Hosts, Some(&at_fault), wanted, &lines[usize::from(!is_first)..][..1]);
             assert!(!unread.starts_with("sed -i '3a"), "{unread}");
         }
+        let above = line(MATCH_FILE, 1, "permittty", "yes", Some("Address 10.0.0.0/8"));
+        let found = give(Way::Hosts, Some(&above), wanted, &[above.clone(), block]);
+        assert!(found.starts_with("put the block"), "{found}");
     }
 
     fn line(file: &str, number: usize, keyword: &str, value: &str, block: Option<&str>) -> Line {
@@ -237,5 +249,8 @@ mod tests {
         assert!(unread.starts_with("have sshd read the block"), "{unread}");
         let inner = [line(MATCH_FILE, 3, "match", "Group xen-fence", Some("Group sftponly"))];
         assert_eq!(added(&inner), unread, "it holds for nobody there");
+        assert!(unread.contains(&format!("`Include {MATCH_FILE}` above")), "{unread}");
+        let other = [line(MATCH_FILE, 3, "match", "User fence-*", None)];
+        assert!(added(&other).starts_with("put `X y` into a block"), "{}", added(&other));
     }
 }
