@@ -31,8 +31,8 @@ pub(super) fn lines_for<'a>(
     found.into_iter().map(|(_, line)| line).collect()
 }
 
-/// Whether a block is for the accounts of clusters and for nobody else: it names them, or their group, and
-/// nothing besides.
+/// Whether a block is for the accounts of clusters and for nobody else: it names them, or their group alone.
+/// Other criteria make it one for fewer.
 pub(super) fn is_for_clusters_alone(criteria: &str) -> bool {
     let words: Vec<&str> = config::criteria(criteria).collect();
     words.chunks(2).any(|pair| match pair {
