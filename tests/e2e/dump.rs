@@ -31,6 +31,8 @@ fn cores_of_several_nodes_leave_time_for_each_kill() {
 #[test]
 fn a_slow_pause_leaves_time_for_each_kill() {
     let dom0 = slow_cores();
+    let settings = format!("dump = \"{CORES}\"\ndump_seconds = 30\n");
+    dom0.write("/etc/xen-fence/broker.toml", settings, 0o644);
     for node in ["node2", "node3", "node4"] {
         dom0.fault(&["fault", "slow-pause", "9000", &format!("alpha-{node}")]);
     }
